@@ -1,0 +1,147 @@
+//! What a signed bundle says of itself.
+//!
+//! A bundle is an uncompressed tar of one OCI image layout. The first
+//! descriptor of its signed `index.json` is an OCI artifact; the config blob
+//! of that artifact is the JSON document described here. It names every other
+//! blob with digest and size, so that the head of a bundle tells trust, disk
+//! need and plan before any layer is read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::oci::digest::Digest;
+
+/// Version of the format that this lfctl writes, and the newest it reads.
+pub const FORMAT: u32 = 1;
+/// `artifactType` of the OCI artifact that holds the bundle manifest.
+pub const ARTIFACT_TYPE: &str = "application/vnd.lfctl.bundle.v1";
+/// Media type of the bundle manifest.
+pub const MANIFEST_TYPE: &str = "application/vnd.lfctl.bundle.manifest.v1+json";
+/// Media type of the stack definition.
+pub const STACK_TYPE: &str = "application/vnd.lfctl.stack.v1+json";
+
+/// The bundle manifest. Unknown fields are kept out of the way of older
+/// readers: only `format` decides whether a reader may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BundleManifest {
+    /// Format version, see [`FORMAT`].
+    pub format: u32,
+    /// What is inside.
+    pub release: Release,
+    /// When the bundle was made: the newest `created` of its image configs
+    /// unless the maker set it, so that the same lock gives the same bytes.
+    pub created: Timestamp,
+    /// The platform of every image.
+    pub platform: Platform,
+    /// The oldest lfctl that can install it.
+    pub lfctl: Version,
+    /// Images by the key that services use.
+    pub images: BTreeMap<String, BundleImage>,
+    /// The stack definition: a blob of [`STACK_TYPE`].
+    pub stack: Digest,
+    /// What may be upgraded to this release.
+    pub upgrade: UpgradeRules,
+    /// Every blob after the bundle manifest, in the order of the tar.
+    pub blobs: Vec<Blob>,
+}
+
+/// A release of an appliance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Release {
+    /// Release line of the maker, such as `langfuse`. Counters are compared
+    /// only within one name.
+    pub name: String,
+    /// Version of the release.
+    pub version: Version,
+    /// Grows with every release of this name; a host never goes back.
+    pub counter: u64,
+}
+
+impl std::fmt::Display for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+/// Operating system and architecture, in OCI's words.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Platform {
+    /// Such as `linux`.
+    pub os: String,
+    /// Such as `amd64`.
+    pub architecture: String,
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)
+    }
+}
+
+/// One image of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BundleImage {
+    /// Fully qualified reference with a tag, as operators see it.
+    pub reference: String,
+    /// Digest of the image manifest.
+    pub manifest: Digest,
+    /// Digest of the image config; the image id in Docker's classic store.
+    pub config: Digest,
+    /// Layers from the base up.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer, exactly as the registry served it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Layer {
+    /// Digest of the stored blob.
+    pub digest: Digest,
+    /// Bytes of the stored blob.
+    pub size: u64,
+    /// Digest of the inflated layer.
+    pub diff_id: Digest,
+    /// Bytes of the inflated layer.
+    pub unpacked: u64,
+    /// Media type, which tells the compression.
+    pub media_type: String,
+}
+
+/// A stored blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Blob {
+    /// Its name.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// What may be upgraded to a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UpgradeRules {
+    /// Version ranges from which an upgrade may start; empty means none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<semver::VersionReq>,
+}
+
+impl BundleManifest {
+    /// Bytes of all images once unpacked, each layer counted once.
+    pub fn unpacked_bytes(&self) -> u64 {
+        let mut seen = std::collections::BTreeSet::new();
+        self.images
+            .values()
+            .flat_map(|image| &image.layers)
+            .filter(|layer| seen.insert(layer.diff_id))
+            .map(|layer| layer.unpacked)
+            .sum()
+    }
+}

@@ -1,0 +1,1 @@
+//! Drives an engine that speaks the Docker API over a local socket.

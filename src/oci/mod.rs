@@ -1,0 +1,3 @@
+//! OCI: digests, the image layout as a tar read by offset, the registry client.
+
+pub mod digest;

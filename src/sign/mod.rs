@@ -1,0 +1,1 @@
+//! Minisign keys, signatures and the trust store.

@@ -1,0 +1,62 @@
+//! Files that are written whole or not at all.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use fs_err as fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// Writes `bytes` to `path` so that a reader, or the next boot after a power
+/// cut, sees the old content or the new one: temporary file in the same
+/// directory, fsync, rename, fsync of the directory. Missing directories are
+/// made.
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let dir = path
+        .parent()
+        .ok_or_else(|| io::Error::other(format!("{} has no parent directory", path.display())))?;
+    fs::create_dir_all(dir)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".lfctl-")
+        .permissions(std::fs::Permissions::from_mode(mode))
+        .tempfile_in(dir)
+        .map_err(|error| named(&error, "create a file in", dir))?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(|error| named(&error, "write", path))?;
+    // The umask may have taken bits away that the caller asked for.
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(mode))
+        .map_err(|error| named(&error, "set the mode of", path))?;
+    file.persist(path)
+        .map_err(|error| named(&error.error, "replace", path))?;
+    sync_dir(dir)
+}
+
+/// Makes renames and removals in `dir` survive a power cut.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}
+
+fn named(error: &io::Error, action: &str, path: &Path) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("failed to {action} `{}`: {error}", path.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_content_and_sets_the_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/secrets.toml");
+        write_atomically(&path, b"one", 0o600).unwrap();
+        write_atomically(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

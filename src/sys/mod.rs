@@ -1,0 +1,5 @@
+//! The operating system: files that are written whole or not at all, disks,
+//! processes, paths. The only layer that writes files.
+
+pub mod fs;
+pub mod paths;
