@@ -12,6 +12,7 @@
 
 pub mod appliance;
 pub mod bundle;
+pub mod cli;
 pub mod engine;
 pub mod oci;
 pub mod report;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `lfctl` program: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    lfctl::cli::main()
+}

@@ -406,3 +406,36 @@ pub trait ContainerEngine {
         limit: Duration,
     ) -> Result<ExecOutput, EngineError>;
 }
+
+/// Which engine to drive.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum EngineTarget {
+    /// The first local socket that answers.
+    #[default]
+    Auto,
+    /// Docker's usual sockets.
+    Docker,
+    /// Podman's usual sockets.
+    Podman,
+    /// This socket.
+    Socket(std::path::PathBuf),
+}
+
+impl std::str::FromStr for EngineTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "docker" => Ok(Self::Docker),
+            "podman" => Ok(Self::Podman),
+            other => match other.strip_prefix("unix://") {
+                Some(path) if path.starts_with('/') => Ok(Self::Socket(path.into())),
+                _ => Err(format!(
+                    "`{other}` is none of docker, podman and unix:///path/to.sock; lfctl \
+                     speaks to local sockets only"
+                )),
+            },
+        }
+    }
+}

@@ -1,3 +1,10 @@
-//! Events and their renderers.
+//! Events, findings and their renderers.
+//!
+//! `event` and `finding` are leaves: values that core code makes. `human`
+//! shows them to people on stderr, `json` to programs on stdout; only `cli`
+//! names those two.
 
 pub mod event;
+pub mod finding;
+pub mod human;
+pub mod json;

@@ -1,0 +1,189 @@
+//! Failures as people and scripts see them: kind, message, causes, hints.
+//!
+//! The only place that knows exit codes. Library errors stay plain; the
+//! `From` impls here give each its kind and tell the operator what to type
+//! next. The README's table of exit codes is compared with [`Kind`] by a test.
+
+use std::error::Error;
+use std::io::Write;
+
+use console::style;
+
+use crate::engine::EngineError;
+use crate::report::event::ErrorReport;
+
+/// Why a command failed, as a script needs to tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing more specific.
+    Failed,
+    /// The command line makes no sense.
+    Usage,
+    /// `site.toml` or a bundle spec is wrong.
+    Config,
+    /// A signature, key, digest or counter is not trusted.
+    NotTrusted,
+    /// Preflight or doctor found something that must be mended first.
+    Blocked,
+    /// Doctor found warnings and was asked to fail on them.
+    Warnings,
+    /// The container engine is unreachable or refused.
+    Engine,
+    /// Another lfctl holds the lock.
+    Locked,
+    /// A change failed and was undone: the old release runs.
+    RolledBack,
+    /// A change failed and so did undoing it.
+    RollbackFailed,
+    /// Interrupted; running the same command again continues.
+    Interrupted,
+    /// A bug in lfctl.
+    Bug,
+    /// A local file could not be read or written.
+    LocalIo,
+}
+
+impl Kind {
+    /// Every kind, in the order of its exit code.
+    pub const ALL: [Self; 13] = [
+        Self::Failed,
+        Self::Usage,
+        Self::Config,
+        Self::NotTrusted,
+        Self::Blocked,
+        Self::Warnings,
+        Self::Engine,
+        Self::Locked,
+        Self::RolledBack,
+        Self::RollbackFailed,
+        Self::Interrupted,
+        Self::Bug,
+        Self::LocalIo,
+    ];
+
+    /// The exit code of the process.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Config => 3,
+            Self::NotTrusted => 4,
+            Self::Blocked => 5,
+            Self::Warnings => 6,
+            Self::Engine => 7,
+            Self::Locked => 8,
+            Self::RolledBack => 10,
+            Self::RollbackFailed => 11,
+            Self::Interrupted => 12,
+            Self::Bug => 70,
+            Self::LocalIo => 74,
+        }
+    }
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    report: ErrorReport,
+    /// The failure has been shown already, as a table of findings is.
+    shown: bool,
+}
+
+impl Failure {
+    /// A failure described by `message` alone.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            report: ErrorReport {
+                message: message.into(),
+                causes: Vec::new(),
+                hints: Vec::new(),
+            },
+            shown: false,
+        }
+    }
+
+    /// A failure with the message and the chain of sources of `error`.
+    pub fn from_error(kind: Kind, error: &dyn Error) -> Self {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        let mut failure = Self::new(kind, error.to_string());
+        failure.report.causes = causes;
+        failure
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.report.hints.push(hint.into());
+        self
+    }
+
+    /// Marks the failure as shown, so that only its exit code is left to say.
+    #[must_use]
+    pub fn already_shown(mut self) -> Self {
+        self.shown = true;
+        self
+    }
+
+    /// Why it failed.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The failure as programs read it.
+    pub fn report(&self) -> &ErrorReport {
+        &self.report
+    }
+
+    /// Writes the failure once: message, causes, then hints.
+    pub fn show(&self) {
+        if self.shown {
+            return;
+        }
+        let mut stderr = std::io::stderr().lock();
+        let _ = writeln!(
+            stderr,
+            "{} {}",
+            style("error:").red().bold().for_stderr(),
+            self.report.message
+        );
+        for cause in &self.report.causes {
+            let _ = writeln!(stderr, "caused by: {cause}");
+        }
+        if !self.report.hints.is_empty() {
+            let _ = writeln!(stderr);
+        }
+        for hint in &self.report.hints {
+            let _ = writeln!(stderr, "{} {hint}", style("hint:").cyan().for_stderr());
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let failure = Self::from_error(Kind::Engine, &error);
+        match error {
+            EngineError::Unreachable { .. } => failure.hint(
+                "start the engine (`systemctl start docker`) or name its socket with \
+                 `--engine unix:///path/to.sock`",
+            ),
+            EngineError::Foreign { kind, ref name, .. } => failure.hint(format!(
+                "choose another name with `--name`, or remove the {kind} `{name}` yourself if \
+                 it is not needed"
+            )),
+            _ => failure,
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::from_error(Kind::LocalIo, &error)
+    }
+}

@@ -1,0 +1,230 @@
+//! The command line: one `Args` and one `run` per command.
+//!
+//! People read stderr, programs read stdout. Prompts live here and nowhere
+//! else, and never appear without a terminal.
+
+pub mod completions;
+pub mod failure;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::engine::EngineTarget;
+use crate::report::event::{Event, Reporter, SCHEMA, Silent};
+use crate::report::human::{Human, Quiet};
+use crate::report::json::JsonLines;
+use crate::sys::paths::Paths;
+use failure::{Failure, Kind};
+
+/// Puts Langfuse onto hosts that have no internet, and keeps it well there.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lfctl",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+pub struct GlobalArgs {
+    /// Write data to stdout as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Answer yes to every question
+    #[arg(long, short = 'y', global = true)]
+    yes: bool,
+    /// Keep configuration, state and logs below DIR instead of below /
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Container engine: docker, podman or a local socket as `unix:///PATH`
+    #[arg(
+        long,
+        global = true,
+        value_name = "ENGINE",
+        env = "LFCTL_ENGINE",
+        default_value = "auto"
+    )]
+    engine: EngineTarget,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the completion script of a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(completions::ManArgs),
+}
+
+/// What every command needs to know of its surroundings.
+pub struct Context {
+    /// Where configuration, state and logs live.
+    pub paths: Paths,
+    /// Where events go.
+    pub reporter: Box<dyn Reporter>,
+    /// Data goes to stdout as JSON.
+    pub json: bool,
+    /// Questions are answered with yes.
+    pub yes: bool,
+    /// Which engine to drive.
+    pub engine: EngineTarget,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("paths", &self.paths)
+            .field("json", &self.json)
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    fn new(global: GlobalArgs, streams: bool) -> Self {
+        let reporter: Box<dyn Reporter> = match (global.json, global.quiet) {
+            (true, _) if streams => Box::new(JsonLines),
+            (true, _) => Box::new(Silent),
+            (false, true) => Box::new(Quiet),
+            (false, false) => Box::new(Human::default()),
+        };
+        Self {
+            paths: paths(global.root),
+            reporter,
+            json: global.json,
+            yes: global.yes,
+            engine: global.engine,
+        }
+    }
+
+    /// Writes one document to stdout: `value` as JSON with `--json`, else
+    /// `text`. A reader that went away is not a failure.
+    ///
+    /// # Errors
+    ///
+    /// Stdout cannot be written for another reason, such as a full disk.
+    pub fn print(&self, value: &impl serde::Serialize, text: &str) -> Result<(), Failure> {
+        use std::io::Write;
+        let text = if self.json {
+            serde_json::to_string_pretty(value)
+                .map_err(|error| Failure::from_error(Kind::Bug, &error))?
+        } else {
+            text.trim_end().to_owned()
+        };
+        match writeln!(std::io::stdout().lock(), "{text}") {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn paths(root: Option<PathBuf>) -> Paths {
+    if let Some(root) = root {
+        return Paths::below(&root);
+    }
+    if rustix::process::geteuid().is_root() {
+        return Paths::below(std::path::Path::new("/"));
+    }
+    let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
+    Paths::xdg(&home, |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    })
+}
+
+impl Command {
+    /// Name for events.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+
+    /// Whether `--json` means a stream of events; otherwise it is one document.
+    fn streams(&self) -> bool {
+        match self {
+            Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
+
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Completions(args) => args.run(context),
+            Self::Man(args) => args.run(context),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (name, streams) = (cli.command.name(), cli.command.streams());
+    let context = Context::new(cli.global, streams);
+    if streams {
+        context.reporter.event(&Event::Started {
+            schema: SCHEMA,
+            command: name.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+    }
+    let result =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            block_on(cli.command.run(&context))
+        }))
+        .unwrap_or_else(|_| {
+            Err(Failure::new(Kind::Bug, "lfctl met a state it does not know, which is a bug").hint(
+            "run the command again; if it fails again, report the message above with the output \
+             of `lfctl --version`",
+        ))
+        });
+    finish(&context, streams, &result)
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(work))
+}
+
+fn finish(context: &Context, streams: bool, result: &Result<(), Failure>) -> ExitCode {
+    let (code, report) = match result {
+        Ok(()) => (0, None),
+        Err(failure) => {
+            failure.show();
+            (failure.kind().exit_code(), Some(failure.report().clone()))
+        }
+    };
+    if context.json && (streams || report.is_some()) {
+        JsonLines.event(&Event::Finished {
+            exit_code: code,
+            error: report,
+        });
+    }
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_parser_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
