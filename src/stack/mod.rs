@@ -6,11 +6,15 @@
 //! shapes; it does no I/O and knows no service by name. `validate` finds every
 //! reference to nothing, so code behind it may rely on names.
 
+pub mod environment;
 pub mod render;
 pub mod secret;
 pub mod site;
 pub mod template;
 pub mod validate;
+
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 
@@ -290,6 +294,10 @@ pub struct Stop {
     /// The first signal, where the image's own is not wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
+    /// A signal that ends it at once instead of after a long wait. It cuts
+    /// requests in flight, which clients send again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quick_signal: Option<String>,
     /// A log line after which nothing is left to do and a kill is safe: a
     /// Langfuse worker drains, says so, and then never exits.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,1 +1,387 @@
-//! secret
+//! Secrets of one appliance: made once, kept in `secrets.toml`, never shown.
+//!
+//! A [`Secret`] has neither `Display` nor `Serialize`, so it reaches a file or
+//! a container only where [`Secret::expose`] is spelled out. Errors of this
+//! module never quote the file they speak of.
+
+mod redact;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+pub use redact::Redactor;
+
+use super::{SecretKind, SecretRule};
+
+/// Version of `secrets.toml` that this lfctl writes, and the newest it reads.
+pub const SCHEMA: u32 = 1;
+
+/// A value that is never shown. Wiped from memory when dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into().into())
+    }
+
+    /// The value, for the file or container it is meant for.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[masked]")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
+
+/// The secrets of one appliance, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SecretStore(BTreeMap<String, Secret>);
+
+/// What can go wrong with secrets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// Not TOML, or not of the known shape.
+    #[error("secrets are not readable{}: {message}", at_line(*.line))]
+    Syntax {
+        /// Line, counted from 1.
+        line: Option<usize>,
+        /// What the parser says, without a quotation.
+        message: String,
+    },
+    /// Written by a newer lfctl.
+    #[error("secrets have schema {found}, this lfctl reads up to {SCHEMA}")]
+    NewerSchema {
+        /// The schema of the file.
+        found: u32,
+    },
+    /// An override differs from a value that data depends on.
+    #[error("secret `{name}` must not change after installing: stored data depends on it")]
+    Immutable {
+        /// Its name.
+        name: String,
+    },
+    /// The operating system gave no randomness.
+    #[error("operating system gave no randomness")]
+    Randomness(#[source] getrandom::Error),
+}
+
+fn at_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(" at line {line}"))
+}
+
+/// The line, counted from 1, that holds the byte at `offset`.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.get(..offset).unwrap_or(text).matches('\n').count()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    schema: u32,
+    secrets: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct SchemaOnly {
+    schema: u32,
+}
+
+impl SecretStore {
+    /// Reads the text of `secrets.toml`.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Syntax`] and [`SecretError::NewerSchema`].
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
+        let syntax = |error: toml::de::Error| SecretError::Syntax {
+            line: error.span().map(|span| line_of(text, span.start)),
+            // A type error quotes the value it met; only unquoted words leave.
+            message: unquoted(error.message()),
+        };
+        // The schema first: a newer file may have fields that this one refuses.
+        let SchemaOnly { schema } = toml::from_str(text).map_err(syntax)?;
+        if schema > SCHEMA {
+            return Err(SecretError::NewerSchema { found: schema });
+        }
+        let document: Document = toml::from_str(text).map_err(syntax)?;
+        Ok(Self(
+            document
+                .secrets
+                .into_iter()
+                .map(|(name, value)| (name, Secret::new(value)))
+                .collect(),
+        ))
+    }
+
+    /// The text of `secrets.toml`, for a file that only root may read.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Syntax`] when a value has no form in TOML.
+    pub fn to_toml(&self) -> Result<Secret, SecretError> {
+        let document = Document {
+            schema: SCHEMA,
+            secrets: self
+                .0
+                .iter()
+                .map(|(name, secret)| (name.clone(), secret.expose().to_owned()))
+                .collect(),
+        };
+        let body = toml::to_string(&document).map_err(|error| SecretError::Syntax {
+            line: None,
+            message: error.to_string(),
+        })?;
+        Ok(Secret::new(format!(
+            "# Secrets of one appliance, made by lfctl. Without encryption-key and salt a\n\
+             # backup of the databases is only half of one: keep a copy of this file.\n\n{body}"
+        )))
+    }
+
+    /// The secret of this name.
+    pub fn get(&self, name: &str) -> Option<&Secret> {
+        self.0.get(name)
+    }
+
+    /// Names and secrets, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(name, secret)| (name.as_str(), secret))
+    }
+
+    /// Takes over what the operator set. Values are checked by
+    /// [`super::site::SiteConfig::parse_for`].
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Immutable`] when a value that data depends on is there
+    /// already and another one was given; nothing is taken over then.
+    pub fn merge(
+        &mut self,
+        overrides: &BTreeMap<String, Secret>,
+        rules: &BTreeMap<String, SecretRule>,
+    ) -> Result<(), SecretError> {
+        for (name, secret) in overrides {
+            let immutable = rules.get(name).is_some_and(|rule| rule.immutable);
+            if immutable && self.get(name).is_some_and(|present| present != secret) {
+                return Err(SecretError::Immutable { name: name.clone() });
+            }
+        }
+        self.0.extend(overrides.clone());
+        Ok(())
+    }
+
+    /// Makes every secret that is missing and returns the names of those made.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Randomness`].
+    pub fn generate_missing(
+        &mut self,
+        rules: &BTreeMap<String, SecretRule>,
+    ) -> Result<Vec<String>, SecretError> {
+        let mut made = Vec::new();
+        for (name, rule) in rules {
+            if !self.0.contains_key(name) {
+                self.0.insert(name.clone(), generate(rule)?);
+                made.push(name.clone());
+            }
+        }
+        Ok(made)
+    }
+
+    /// Sixteen hex digits that change when the secret does and tell nothing
+    /// of it.
+    pub fn fingerprint(&self, name: &str) -> Option<String> {
+        let secret = self.get(name)?;
+        let mut hash = Sha256::new();
+        hash.update(b"lfctl secret fingerprint\0");
+        hash.update(name.as_bytes());
+        hash.update(b"\0");
+        hash.update(secret.expose().as_bytes());
+        let mut hex = hex::encode(hash.finalize());
+        hex.truncate(16);
+        Some(hex)
+    }
+
+    /// `text` with every secret, however encoded, replaced by `[NAME]`.
+    pub fn redact(&self, text: &str) -> String {
+        Redactor::new(self.iter()).redact(text)
+    }
+}
+
+fn generate(rule: &SecretRule) -> Result<Secret, SecretError> {
+    let alphabet: &[u8] = match rule.kind {
+        SecretKind::Alphanumeric => {
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+        }
+        SecretKind::Hex => b"0123456789abcdef",
+    };
+    // Bytes beyond the last whole run of the alphabet are drawn again, so that
+    // no character is likelier than another.
+    let limit = 256 / alphabet.len() * alphabet.len();
+    let mut value = rule.prefix.clone();
+    let mut missing = rule.length;
+    let mut bytes = [0_u8; 64];
+    while missing > 0 {
+        getrandom::fill(&mut bytes).map_err(SecretError::Randomness)?;
+        for byte in bytes {
+            if missing > 0 && usize::from(byte) < limit {
+                value.push(char::from(alphabet[usize::from(byte) % alphabet.len()]));
+                missing -= 1;
+            }
+        }
+    }
+    Ok(Secret::new(value))
+}
+
+/// A parser message without what stands between quotation marks.
+fn unquoted(message: &str) -> String {
+    let mut quoted = false;
+    let mut text = String::new();
+    for c in message.chars() {
+        if matches!(c, '"' | '`') {
+            quoted = !quoted;
+            if quoted {
+                text.push('…');
+            }
+        } else if !quoted {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rule(kind: SecretKind, length: usize, prefix: &str) -> SecretRule {
+        SecretRule {
+            kind,
+            length,
+            prefix: prefix.to_owned(),
+            immutable: true,
+        }
+    }
+
+    fn store(pairs: &[(&str, &str)]) -> SecretStore {
+        SecretStore(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), Secret::new(*value)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn makes_what_the_rule_says_and_only_what_is_missing() {
+        let rules = BTreeMap::from([
+            ("key".to_owned(), rule(SecretKind::Hex, 64, "")),
+            (
+                "pk".to_owned(),
+                rule(SecretKind::Alphanumeric, 40, "pk-lf-"),
+            ),
+            ("old".to_owned(), rule(SecretKind::Alphanumeric, 40, "")),
+        ]);
+        let mut secrets = store(&[("old", "kept-as-it-was")]);
+        assert_eq!(secrets.generate_missing(&rules).unwrap(), ["key", "pk"]);
+        assert!(secrets.generate_missing(&rules).unwrap().is_empty());
+        let key = secrets.get("key").unwrap().expose();
+        assert_eq!(hex::decode(key).unwrap().len(), 32);
+        assert_eq!(key, key.to_lowercase());
+        let pk = secrets.get("pk").unwrap().expose();
+        assert_eq!(pk.len(), 46);
+        assert!(pk.starts_with("pk-lf-"));
+        assert_eq!(secrets.get("old").unwrap().expose(), "kept-as-it-was");
+    }
+
+    #[test]
+    fn every_character_is_equally_likely() {
+        let mut counts = BTreeMap::new();
+        let text = generate(&rule(SecretKind::Alphanumeric, 62_000, "")).unwrap();
+        for c in text.expose().chars() {
+            *counts.entry(c).or_insert(0_u32) += 1;
+        }
+        assert_eq!(counts.len(), 62);
+        // 1000 expected each, standard deviation 31; folding 256 values onto
+        // 62 would give eight characters 1211.
+        for (c, count) in counts {
+            assert!((800..=1190).contains(&count), "{c} came {count} times");
+        }
+    }
+
+    #[test]
+    fn neither_debug_nor_errors_show_a_value() {
+        let secrets = store(&[("a", "hunter2hunter2")]);
+        assert!(!format!("{secrets:?}").contains("hunter2"));
+        for broken in [
+            "schema = 1\n[secrets]\na = hunter2hunter2\n",
+            "schema = \"hunter2hunter2\"\n",
+            "schema = 1\nsecrets = \"hunter2hunter2\"\n",
+            "schema = 1\n[secrets]\na = \"hunter2hunter2\nb = 1",
+        ] {
+            let error = SecretStore::parse(broken).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_newer_file_by_name() {
+        let error = SecretStore::parse("schema = 2\nfuture = true\n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "secrets have schema 2, this lfctl reads up to 1"
+        );
+    }
+
+    #[test]
+    fn immutable_secrets_keep_their_first_value() {
+        let rules = BTreeMap::from([("salt".to_owned(), rule(SecretKind::Alphanumeric, 40, ""))]);
+        let mut secrets = store(&[("salt", "first-value")]);
+        let same = BTreeMap::from([("salt".to_owned(), Secret::new("first-value"))]);
+        secrets.merge(&same, &rules).unwrap();
+        let other = BTreeMap::from([("salt".to_owned(), Secret::new("other-value"))]);
+        let error = secrets.merge(&other, &rules).unwrap_err();
+        assert!(matches!(error, SecretError::Immutable { name } if name == "salt"));
+        assert_eq!(secrets.get("salt").unwrap().expose(), "first-value");
+    }
+
+    #[test]
+    fn fingerprints_tell_values_and_names_apart() {
+        let secrets = store(&[("a", "same-value"), ("b", "same-value"), ("c", "other")]);
+        let of = |name| secrets.fingerprint(name).unwrap();
+        assert_eq!(of("a").len(), 16);
+        assert_ne!(of("a"), of("b"));
+        assert_ne!(of("b"), of("c"));
+        assert_eq!(secrets.fingerprint("missing"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn text_round_trips(values in proptest::collection::btree_map("[a-z-]{1,12}", "\\PC{0,40}", 0..6)) {
+            let secrets = SecretStore(
+                values.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+            );
+            let text = secrets.to_toml().unwrap();
+            prop_assert_eq!(SecretStore::parse(text.expose()).unwrap(), secrets);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! One hash over everything that defines a container.
+
+use sha2::{Digest as _, Sha256};
+
+use super::RenderedFile;
+use crate::engine::{ContainerSpec, HealthSpec};
+
+/// Sha256 in hex over everything that defines a container but the hash itself.
+pub(super) fn config_hash(spec: &ContainerSpec, files: &[RenderedFile]) -> String {
+    let ContainerSpec {
+        name,
+        owner,
+        image,
+        user,
+        entrypoint,
+        command,
+        env,
+        networks,
+        mounts,
+        tmpfs,
+        extra_hosts,
+        dns_options,
+        ports,
+        health,
+        stop_signal,
+        stop_timeout,
+        restart,
+        nofile,
+        config_hash: _,
+    } = spec;
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|port| (&port.host_ip, port.host_port, port.container_port))
+        .collect();
+    let health = health.as_ref().map(|health| {
+        let HealthSpec {
+            command,
+            interval,
+            timeout,
+            retries,
+            start_period,
+        } = health;
+        serde_json::json!([command, interval, timeout, retries, start_period])
+    });
+    let files: Vec<_> = files
+        .iter()
+        .map(|file| {
+            let content = file.content.expose();
+            serde_json::json!([file.path, content, file.mode, file.uid, file.gid])
+        })
+        .collect();
+    let whole = serde_json::json!([
+        [name, owner.appliance, owner.part, image],
+        [user, entrypoint, command, env],
+        [networks, mounts, tmpfs, extra_hosts, dns_options],
+        [ports, health, stop_signal, stop_timeout, restart, nofile],
+        files,
+    ]);
+    hex::encode(Sha256::digest(whole.to_string().as_bytes()))
+}
