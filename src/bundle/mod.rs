@@ -1,3 +1,15 @@
 //! Bundles: what to bundle (spec), what is inside (manifest), making and opening them.
 
+#[cfg(feature = "pull")]
+pub mod create;
+mod documents;
+pub mod fake;
+pub mod layout;
+pub mod lock;
 pub mod manifest;
+pub mod open;
+pub mod receipt;
+pub mod spec;
+
+pub use open::{Bundle, OpenError, UntrustedBundle};
+pub use receipt::Receipt;

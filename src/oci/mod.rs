@@ -1,3 +1,8 @@
 //! OCI: digests, the image layout as a tar read by offset, the registry client.
 
+pub mod archive;
+pub mod blob;
 pub mod digest;
+pub mod image;
+#[cfg(feature = "pull")]
+pub mod registry;

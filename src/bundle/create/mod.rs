@@ -1,0 +1,317 @@
+//! Making a bundle out of images in registries.
+//!
+//! One pass: manifests and configs are read, the file is laid out and its
+//! room reserved, and each layer goes straight to its final offset, while it
+//! is hashed and inflated to check what the image says of it. Nothing is
+//! stored twice, and nothing that looks finished exists before the bundle was
+//! opened again and verified.
+
+mod layers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use oci_spec::distribution::Reference;
+use semver::Version;
+
+use super::layout::{Contents, LayoutError, Planned, Signed};
+use super::lock::{self, Lock};
+use super::manifest::Platform;
+use super::open::{OpenError, UntrustedBundle};
+use super::receipt::Receipt;
+use super::spec::{BundleSpec, SpecError, parse_platform, parse_reference, tagged};
+use crate::oci::digest::Digest;
+use crate::oci::image::{Image, ImageError, config_of};
+use crate::oci::registry::{Credentials, Registry, RegistryError};
+use crate::report::event::{Event, Outcome, Reporter, Step, Unit};
+use crate::sign::{SecretKey, TrustStore, TrustedKey};
+use crate::sys::partial::PartialFile;
+
+/// Blobs that are pulled at once.
+const PARALLEL: usize = 4;
+
+/// What a spec leaves open.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which of the spec's platforms; its first unless chosen.
+    pub platform: Option<String>,
+    /// Registries to be asked instead: name in references, then address.
+    pub mirrors: Vec<(String, String)>,
+    /// HTTP without TLS, see [`Registry::new`].
+    pub plain_http: bool,
+    /// Logins for registries.
+    pub credentials: Credentials,
+    /// Refuse images other than these.
+    pub lock: Option<Lock>,
+    /// When the bundle is said to be made, instead of its newest image.
+    pub created: Option<Timestamp>,
+    /// Where the bundle goes.
+    pub output: PathBuf,
+}
+
+/// A finished bundle.
+#[derive(Debug)]
+pub struct Created {
+    /// What was verified when it was opened again.
+    pub receipt: Receipt,
+    /// What the references stood for.
+    pub lock: Lock,
+}
+
+/// Why no bundle was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The spec does not fit the wish.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The platform is none of the spec's.
+    #[error("choose one of the spec's platforms: {}", .0.join(", "))]
+    Platform(Vec<String>),
+    /// The bundle would need a newer lfctl than the one that makes it.
+    #[error("bundle is for lfctl {0} or later, which has to make it as well")]
+    NewerLfctl(Version),
+    /// The lock is for another platform.
+    #[error("lock is for {found}, the bundle for {wanted}")]
+    LockPlatform {
+        /// Platform of the lock.
+        found: String,
+        /// Platform of the bundle.
+        wanted: String,
+    },
+    /// The lock does not know an image of the spec.
+    #[error("lock does not name `{0}`")]
+    NotLocked(String),
+    /// A tag points at another image than the lock says.
+    #[error("`{reference}` moved: it is now {found}, locked is {locked}")]
+    Moved {
+        /// The reference.
+        reference: String,
+        /// Digest in the lock.
+        locked: Digest,
+        /// Digest in the registry.
+        found: Digest,
+    },
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// An image cannot be bundled.
+    #[error("image `{reference}` cannot be bundled")]
+    Image {
+        /// The image.
+        reference: String,
+        /// Why.
+        #[source]
+        source: ImageError,
+    },
+    /// A layer is not what its image says.
+    #[error("layer {digest} is not what its image says: {problem}")]
+    Layer {
+        /// The layer.
+        digest: Digest,
+        /// In what way.
+        problem: String,
+    },
+    /// The bundle cannot be laid out or signed.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The file cannot be written.
+    #[error("cannot write the bundle")]
+    Write(#[source] io::Error),
+    /// What was written does not verify.
+    #[error("bundle did not verify after it was written")]
+    Verify(#[source] OpenError),
+    /// A worker thread died.
+    #[error("a worker thread died")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+/// Pulls, writes, signs and verifies a bundle.
+pub async fn create(
+    spec: &BundleSpec,
+    options: &Options,
+    key: &SecretKey,
+    reporter: &dyn Reporter,
+) -> Result<Created, CreateError> {
+    let platform = platform(spec, options)?;
+    let this = Version::parse(env!("CARGO_PKG_VERSION"));
+    if this.is_ok_and(|this| spec.lfctl > this) {
+        return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
+    }
+    let registry = Registry::new(
+        options.mirrors.clone(),
+        options.plain_http,
+        options.credentials.clone(),
+    )?;
+    let (images, lock) = resolve(spec, options, &platform, &registry, reporter).await?;
+    let sources = layers::sources(images.values());
+    let planned = Planned::new(Contents {
+        release: spec.release.clone(),
+        created: options.created,
+        platform,
+        lfctl: spec.lfctl.clone(),
+        upgrade: spec.upgrade.clone(),
+        stack: spec.stack.clone(),
+        images: images
+            .into_iter()
+            .map(|(key, (reference, image))| (key, (tagged(&reference), image)))
+            .collect(),
+    })?;
+    let partial = PartialFile::create(&options.output).map_err(CreateError::Write)?;
+    partial
+        .reserve(planned.size())
+        .map_err(CreateError::Write)?;
+    let unpacked = layers::pull(&registry, &sources, planned.slots(), &partial, reporter).await?;
+    let signed = planned.seal(&unpacked)?.sign(key)?;
+    let receipt = finish(partial, signed, key.public().clone(), options, reporter).await?;
+    Ok(Created { receipt, lock })
+}
+
+fn platform(spec: &BundleSpec, options: &Options) -> Result<Platform, CreateError> {
+    let offered = || CreateError::Platform(spec.platforms.clone());
+    let chosen = match &options.platform {
+        Some(wanted) => spec.platforms.iter().find(|one| *one == wanted),
+        None => spec.platforms.first(),
+    };
+    Ok(parse_platform(chosen.ok_or_else(offered)?)?)
+}
+
+type Resolved = BTreeMap<String, (Reference, Image)>;
+
+/// Finds the image behind each reference and holds it against the lock.
+async fn resolve(
+    spec: &BundleSpec,
+    options: &Options,
+    platform: &Platform,
+    registry: &Registry,
+    reporter: &dyn Reporter,
+) -> Result<(Resolved, Lock), CreateError> {
+    let distinct: BTreeSet<&String> = spec.images.values().collect();
+    let progress = Step::sized(
+        reporter,
+        "resolve",
+        "Resolving images",
+        Some(distinct.len() as u64),
+        Unit::Items,
+    );
+    if let Some(lock) = &options.lock
+        && lock.platform != platform.to_string()
+    {
+        return Err(CreateError::LockPlatform {
+            found: lock.platform.clone(),
+            wanted: platform.to_string(),
+        });
+    }
+    let mut found = BTreeMap::new();
+    let mut pending = stream::iter(distinct)
+        .map(|text| resolve_one(text, options.lock.as_ref(), platform, registry))
+        .buffer_unordered(PARALLEL);
+    while let Some((text, reference, image)) = pending.try_next().await? {
+        found.insert(text, (reference, image));
+        progress.progress(found.len() as u64);
+    }
+    drop(pending);
+    progress.finish(Outcome::Done, Some(format!("{} images", found.len())));
+    let lock = Lock {
+        schema: lock::SCHEMA,
+        platform: platform.to_string(),
+        images: found
+            .iter()
+            .map(|(text, (_, image))| (text.clone(), Digest::of(&image.manifest)))
+            .collect(),
+    };
+    let images = spec
+        .images
+        .iter()
+        .filter_map(|(key, text)| Some((key.clone(), found.get(text)?.clone())))
+        .collect();
+    Ok((images, lock))
+}
+
+async fn resolve_one(
+    text: &str,
+    lock: Option<&Lock>,
+    platform: &Platform,
+    registry: &Registry,
+) -> Result<(String, Reference, Image), CreateError> {
+    let reference = parse_reference(text).map_err(|problem| SpecError::Reference {
+        key: String::new(),
+        reference: text.to_owned(),
+        problem,
+    })?;
+    let locked = match lock {
+        Some(lock) => Some(
+            *lock
+                .images
+                .get(text)
+                .ok_or_else(|| CreateError::NotLocked(text.to_owned()))?,
+        ),
+        None => None,
+    };
+    let resolved = registry
+        .resolve(&reference, &platform.os, &platform.architecture)
+        .await?;
+    if let Some(locked) = locked
+        && locked != resolved.digest
+    {
+        return Err(CreateError::Moved {
+            reference: text.to_owned(),
+            locked,
+            found: resolved.digest,
+        });
+    }
+    let unusable = |source| CreateError::Image {
+        reference: text.to_owned(),
+        source,
+    };
+    let (config, size) = config_of(&resolved.manifest).map_err(unusable)?;
+    let config = registry.document(&reference, config, size).await?;
+    let image = Image::parse(resolved.manifest, config).map_err(unusable)?;
+    Ok((text.to_owned(), reference, image))
+}
+
+/// Writes the documents, opens the file as any reader would, verifies every
+/// byte, and only then gives it its name.
+async fn finish(
+    partial: PartialFile,
+    signed: Signed,
+    key: TrustedKey,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Receipt, CreateError> {
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    // In a thread of its own, so that a Ctrl-C is heard meanwhile.
+    let work = tokio::task::spawn_blocking(move || {
+        signed.write(partial.file()).map_err(CreateError::Write)?;
+        let receipt = verify(partial.path(), key, &Forward(sender)).map_err(CreateError::Verify)?;
+        Ok::<_, CreateError>((partial, receipt))
+    });
+    while let Some(event) = events.recv().await {
+        reporter.event(&event);
+    }
+    let (partial, mut receipt) = work.await??;
+    receipt.file.clone_from(&options.output);
+    tokio::task::spawn_blocking(|| partial.finish())
+        .await?
+        .map_err(CreateError::Write)?;
+    Ok(receipt)
+}
+
+fn verify(path: &Path, key: TrustedKey, reporter: &dyn Reporter) -> Result<Receipt, OpenError> {
+    UntrustedBundle::open(path)?
+        .verify(&TrustStore::of([key]))?
+        .verify_blobs(reporter)
+}
+
+/// Carries events out of a worker thread.
+struct Forward(tokio::sync::mpsc::UnboundedSender<Event>);
+
+impl Reporter for Forward {
+    fn event(&self, event: &Event) {
+        // Nobody listens any more once the caller has gone.
+        let _ = self.0.send(event.clone());
+    }
+}

@@ -1,0 +1,170 @@
+//! Opening a bundle.
+//!
+//! Before the signature over `index.json` holds, nothing is parsed but two
+//! size fields. Afterwards every offset follows from signed data: headers are
+//! compared, never read, and what is said twice must agree. So each byte of
+//! the file is committed to: the head when [`UntrustedBundle::verify`]
+//! returns, a layer when its reader hands out its last byte or when
+//! [`Bundle::verify_blobs`] returns.
+
+mod error;
+mod head;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+pub use error::{OpenError, Role};
+use head::{Head, Trust};
+
+use super::manifest::BundleManifest;
+use crate::oci::archive::{Archive, Entry};
+use crate::oci::blob::{BlobReader, DigestMismatch};
+use crate::oci::digest::Digest;
+use crate::sign::{KeyId, TrustStore};
+use crate::stack::Stack;
+
+/// Bytes of the largest document that is held in memory.
+pub(super) const DOCUMENT_LIMIT: u64 = 16 << 20;
+
+/// An opened file that may be anything.
+#[derive(Debug)]
+pub struct UntrustedBundle {
+    archive: Archive,
+}
+
+impl UntrustedBundle {
+    /// Opens a file and looks at nothing but its first blocks.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let archive = Archive::open(path)?;
+        head::check_layout(&archive)?;
+        Ok(Self { archive })
+    }
+
+    /// The bundle, if a trusted key signed it and its head is intact.
+    pub fn verify(self, trusted: &TrustStore) -> Result<Bundle, OpenError> {
+        head::read(&self.archive, &Trust::Store(trusted))
+            .map(|head| Bundle::new(self.archive, head))
+    }
+
+    /// The bundle, whoever signed it, if anybody did. Digests are checked as
+    /// ever. Callers must have been told to do this, and say that they did.
+    pub fn trust_blindly(self) -> Result<Bundle, OpenError> {
+        head::read(&self.archive, &Trust::Blind).map(|head| Bundle::new(self.archive, head))
+    }
+}
+
+/// A bundle whose signature holds and whose documents agree. There is no
+/// other way to get one than through [`UntrustedBundle`]. The file stays open
+/// and is not opened by name again.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    archive: Archive,
+    manifest: BundleManifest,
+    stack: Stack,
+    digest: Digest,
+    key_id: Option<KeyId>,
+    blobs: BTreeMap<Digest, (Role, Entry)>,
+}
+
+impl Bundle {
+    fn new(archive: Archive, head: Head) -> Self {
+        Self {
+            archive,
+            manifest: head.manifest,
+            stack: head.stack,
+            digest: head.digest,
+            key_id: head.key_id,
+            blobs: head.blobs,
+        }
+    }
+
+    /// What it says of itself.
+    pub fn manifest(&self) -> &BundleManifest {
+        &self.manifest
+    }
+
+    /// The stack definition.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Digest of `index.json`, which commits to everything else.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The key that signed it, or `None` when it was trusted blindly.
+    pub fn key_id(&self) -> Option<KeyId> {
+        self.key_id
+    }
+
+    /// The path under which it was opened.
+    pub fn path(&self) -> &Path {
+        self.archive.path()
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.archive.size()
+    }
+
+    /// Bytes of a blob, if the bundle holds it.
+    pub fn blob_size(&self, digest: &Digest) -> Option<u64> {
+        self.blobs.get(digest).map(|(_, entry)| entry.size)
+    }
+
+    /// A small blob, such as an image config, whole and verified.
+    pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>, OpenError> {
+        let (role, entry) = self.entry(digest)?;
+        if entry.size > DOCUMENT_LIMIT {
+            return Err(OpenError::LargeBlob {
+                digest: *digest,
+                size: entry.size,
+            });
+        }
+        let mut bytes = Vec::new();
+        self.archive
+            .reader(entry, *digest)
+            .read_to_end(&mut bytes)
+            .map_err(|error| blob_error(error, role, digest))?;
+        Ok(bytes)
+    }
+
+    /// A reader over a blob that fails instead of ending when the content is
+    /// not the signed one. It owns its descriptor and may move to a thread.
+    pub fn reader(&self, digest: &Digest) -> Result<BlobReader, OpenError> {
+        let (_, entry) = self.entry(digest)?;
+        Ok(self.archive.reader(entry, *digest))
+    }
+
+    pub(super) fn layers(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {
+        self.blobs
+            .iter()
+            .filter(|(_, (role, _))| *role == Role::Layer)
+            .map(|(digest, (_, entry))| (*digest, entry.size))
+    }
+
+    pub(super) fn blob_count(&self) -> usize {
+        self.blobs.len()
+    }
+
+    fn entry(&self, digest: &Digest) -> Result<&(Role, Entry), OpenError> {
+        self.blobs.get(digest).ok_or(OpenError::NoSuchBlob(*digest))
+    }
+}
+
+/// Tells a wrong hash from a failed read.
+pub(super) fn blob_error(error: std::io::Error, role: &Role, digest: &Digest) -> OpenError {
+    let wrong = error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<DigestMismatch>);
+    if wrong {
+        OpenError::Content {
+            role: role.clone(),
+            digest: *digest,
+        }
+    } else {
+        OpenError::Io(error)
+    }
+}

@@ -1,0 +1,272 @@
+//! The bundle spec: what to bundle, as `bundles/*.toml` writes it.
+//!
+//! Pure: text in, value out. Every image reference in a parsed spec is
+//! complete (registry, repository, exact tag), so nothing behind it guesses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oci_spec::distribution::Reference;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::{Platform, Release, UpgradeRules};
+use crate::stack::Stack;
+use crate::stack::validate::validate;
+
+/// Version of the spec format that this lfctl reads.
+pub const SCHEMA: u32 = 1;
+
+/// What to bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BundleSpec {
+    /// Format version, see [`SCHEMA`].
+    pub schema: u32,
+    /// What the bundle will be.
+    pub release: Release,
+    /// The oldest lfctl that can install it.
+    pub lfctl: Version,
+    /// Platforms it can be made for, such as `linux/amd64`.
+    pub platforms: Vec<String>,
+    /// Image references by the key that services use.
+    pub images: BTreeMap<String, String>,
+    /// What may be upgraded to it.
+    #[serde(default)]
+    pub upgrade: UpgradeRules,
+    /// The stack definition.
+    pub stack: Stack,
+}
+
+/// Why a text is not a bundle spec.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// Not TOML of the right shape.
+    #[error("bundle spec cannot be read")]
+    Toml(#[source] toml::de::Error),
+    /// A schema this lfctl does not know.
+    #[error("bundle spec has schema {found}; this lfctl reads schema {SCHEMA}")]
+    Schema {
+        /// Schema of the text.
+        found: u32,
+    },
+    /// A release name that would not survive in file names and comments.
+    #[error("release name `{0}` may hold lower-case letters, digits and `-` only")]
+    Name(String),
+    /// Not an operating system and an architecture.
+    #[error("platform `{0}` is not of the form linux/amd64")]
+    Platform(String),
+    /// No platform at all.
+    #[error("bundle spec names no platform")]
+    NoPlatform,
+    /// An image reference that leaves something to chance.
+    #[error("image `{key}`: reference `{reference}` {problem}")]
+    Reference {
+        /// The image's key.
+        key: String,
+        /// The reference as written.
+        reference: String,
+        /// What is wrong and what to write instead.
+        problem: String,
+    },
+    /// The stack definition refers to something that is not there.
+    #[error("stack definition is wrong: {}", .0.join("; "))]
+    Stack(Vec<String>),
+}
+
+impl BundleSpec {
+    /// Reads and checks the text of a spec.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        #[derive(Deserialize)]
+        struct Probe {
+            schema: u32,
+        }
+        // A newer schema may hold fields that this lfctl does not know.
+        let probe: Probe = toml::from_str(text).map_err(SpecError::Toml)?;
+        if probe.schema != SCHEMA {
+            return Err(SpecError::Schema {
+                found: probe.schema,
+            });
+        }
+        let spec: Self = toml::from_str(text).map_err(SpecError::Toml)?;
+        spec.check()?;
+        Ok(spec)
+    }
+
+    fn check(&self) -> Result<(), SpecError> {
+        check_name(&self.release.name)?;
+        if self.platforms.is_empty() {
+            return Err(SpecError::NoPlatform);
+        }
+        for platform in &self.platforms {
+            parse_platform(platform)?;
+        }
+        for (key, reference) in &self.images {
+            parse_reference(reference).map_err(|problem| SpecError::Reference {
+                key: key.clone(),
+                reference: reference.clone(),
+                problem,
+            })?;
+        }
+        check_stack(&self.stack, &self.images.keys().cloned().collect())
+    }
+
+    /// The platforms, parsed.
+    pub fn platforms(&self) -> Result<Vec<Platform>, SpecError> {
+        self.platforms
+            .iter()
+            .map(|text| parse_platform(text))
+            .collect()
+    }
+}
+
+/// The single place where a spec meets the rules of the stack definition.
+fn check_stack(stack: &Stack, images: &BTreeSet<String>) -> Result<(), SpecError> {
+    validate(stack, images)
+        .map_err(|errors| SpecError::Stack(errors.iter().map(ToString::to_string).collect()))
+}
+
+fn check_name(name: &str) -> Result<(), SpecError> {
+    let plain = !name.is_empty()
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    plain
+        .then_some(())
+        .ok_or_else(|| SpecError::Name(name.to_owned()))
+}
+
+/// Reads `os/architecture`.
+pub fn parse_platform(text: &str) -> Result<Platform, SpecError> {
+    let word = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    match text.split_once('/') {
+        Some((os, architecture)) if word(os) && word(architecture) => Ok(Platform {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+        }),
+        _ => Err(SpecError::Platform(text.to_owned())),
+    }
+}
+
+/// Reads a complete reference with an exact tag, and perhaps a digest.
+///
+/// # Errors
+///
+/// What is wrong with it and what to write instead.
+pub fn parse_reference(text: &str) -> Result<Reference, String> {
+    let reference: Reference = text
+        .parse()
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let name = format!("{}/{}", reference.registry(), reference.repository());
+    let without_digest = text.split('@').next().unwrap_or(text);
+    let tagged = without_digest
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains(':'));
+    let Some(tag) = reference.tag().filter(|_| tagged) else {
+        return Err(format!(
+            "names no tag; write an exact version, such as `{name}:1.2.3`"
+        ));
+    };
+    if tag == "latest" {
+        return Err(format!(
+            "moves with every release; write an exact version, such as `{name}:1.2.3`"
+        ));
+    }
+    if is_bare_major(tag) {
+        return Err(format!(
+            "moves with every release of that major version; write an exact version, such as \
+             `{name}:{tag}.2.3`",
+            tag = tag.split('-').next().unwrap_or(tag)
+        ));
+    }
+    if reference.whole() != text {
+        return Err(format!(
+            "leaves out where the image comes from; write `{}`",
+            reference.whole()
+        ));
+    }
+    Ok(reference)
+}
+
+/// `7`, `v7`, `17-alpine`; but not a date such as `20260102`.
+fn is_bare_major(tag: &str) -> bool {
+    let version = tag.split('-').next().unwrap_or(tag);
+    let digits = version.strip_prefix('v').unwrap_or(version);
+    (1..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A reference as operators see it: with its tag and without a digest, since
+/// Docker refuses to tag an image with both.
+pub fn tagged(reference: &Reference) -> String {
+    format!(
+        "{}/{}:{}",
+        reference.registry(),
+        reference.repository(),
+        reference.tag().unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_references_pass() {
+        let digest = crate::oci::digest::Digest::of(b"");
+        for good in [
+            "docker.io/library/redis:7.2.5",
+            "docker.io/langfuse/langfuse:3.225.4",
+            "cgr.dev/chainguard/minio:RELEASE.2025-10-15T17-29-55Z",
+            "127.0.0.1:5000/a/b:20260102",
+            &format!("docker.io/library/redis:7.2.5@{digest}"),
+        ] {
+            parse_reference(good).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_moves_is_refused_and_says_what_to_write() {
+        for (bad, hint) in [
+            ("redis:7.2.5", "`docker.io/library/redis:7.2.5`"),
+            ("docker.io/library/redis", "names no tag"),
+            ("localhost:5000/redis", "names no tag"),
+            ("docker.io/library/redis:latest", "redis:1.2.3"),
+            ("docker.io/library/redis:7", "redis:7.2.3"),
+            ("docker.io/library/redis:v7", "redis:v7.2.3"),
+            ("docker.io/library/redis:7-alpine", "redis:7.2.3"),
+            ("docker.io/library/Redis:7.1", "cannot be read"),
+        ] {
+            let problem = parse_reference(bad).unwrap_err();
+            assert!(problem.contains(hint), "{bad}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_kept_out_of_the_operators_view() {
+        let digest = crate::oci::digest::Digest::of(b"");
+        let text = format!("docker.io/library/redis:7.2.5@{digest}");
+        let reference = parse_reference(&text).unwrap();
+        assert_eq!(tagged(&reference), "docker.io/library/redis:7.2.5");
+    }
+
+    #[test]
+    fn platforms_have_two_words() {
+        parse_platform("linux/amd64").unwrap();
+        for bad in ["linux", "linux/", "linux/arm/v7", "Linux/amd64"] {
+            assert!(parse_platform(bad).is_err(), "{bad} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_named_before_anything_else() {
+        let error = BundleSpec::parse("schema = 9\nsomething-new = true\n").unwrap_err();
+        assert!(matches!(error, SpecError::Schema { found: 9 }), "{error}");
+    }
+}

@@ -1,0 +1,381 @@
+//! Keys and signatures in minisign's formats.
+
+use std::fmt;
+use std::io::Cursor;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minisign::{KeyPair, PublicKey, PublicKeyBox, SecretKeyBox, SignatureBox};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{KeyId, SignError};
+
+/// The untrusted comment that the `minisign` program writes by default. A
+/// fixed text: it is the only part of a signature file that nothing signs.
+const UNTRUSTED_COMMENT: &str = "signature from minisign secret key";
+/// How an encrypted secret key begins in base64: `Ed`, `Sc` for scrypt.
+const ENCRYPTED_PREFIX: &str = "RWRTY";
+/// Bytes of a decoded secret key, and of the checksum at its end.
+const SECRET_KEY_BYTES: usize = 158;
+const CHECKSUM_BYTES: usize = 32;
+/// Base64 characters of the signature line and of the line that signs the
+/// trusted comment. Checked first, since the crate slices without looking.
+const SIGNATURE_LINES: [(usize, usize); 2] = [(1, 100), (3, 88)];
+
+/// A public key whose signatures count.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TrustedKey {
+    key: PublicKey,
+    id: KeyId,
+}
+
+impl fmt::Debug for TrustedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TrustedKey({})", self.id)
+    }
+}
+
+impl TrustedKey {
+    fn new(key: PublicKey) -> Self {
+        let id = KeyId::from_bytes(key.keynum());
+        Self { key, id }
+    }
+
+    /// Reads the text of a public key file.
+    pub fn parse(text: &str) -> Result<Self, SignError> {
+        PublicKey::from_box(PublicKeyBox::from(text.to_owned()))
+            .map(Self::new)
+            .map_err(|error| SignError::MalformedKey {
+                what: "public key".to_owned(),
+                reason: error.to_string(),
+            })
+    }
+
+    /// The text of a public key file.
+    pub fn to_text(&self) -> String {
+        format!(
+            "untrusted comment: minisign public key {}\n{}\n",
+            self.id,
+            self.key.to_base64()
+        )
+    }
+
+    /// The base64 line that `minisign -P` takes.
+    pub fn to_base64(&self) -> String {
+        self.key.to_base64()
+    }
+
+    /// Its id.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Checks that this key signed `bytes` and the trusted comment.
+    pub fn verify(&self, bytes: &[u8], signature: &Signature) -> Result<(), SignError> {
+        minisign::verify(
+            &self.key,
+            &signature.inner,
+            Cursor::new(bytes),
+            true,
+            false,
+            false,
+        )
+        .map_err(|error| SignError::Wrong {
+            key: signature.key_id(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// A signature file, read but not checked.
+#[derive(Clone)]
+pub struct Signature {
+    inner: SignatureBox,
+    comment: String,
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signature")
+            .field("key_id", &self.key_id())
+            .field("comment", &self.comment)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Signature {
+    /// Reads the text of a signature file. Only the one spelling that this
+    /// module writes is accepted.
+    pub fn parse(text: &str) -> Result<Self, SignError> {
+        let malformed = |reason: &str| SignError::MalformedSignature(reason.to_owned());
+        let lines: Vec<&str> = text.split('\n').collect();
+        for (line, length) in SIGNATURE_LINES {
+            if lines.get(line).map(|text| text.len()) != Some(length) {
+                return Err(malformed("not the four lines that minisign writes"));
+            }
+        }
+        let inner = SignatureBox::from_string(text)
+            .map_err(|error| SignError::MalformedSignature(error.to_string()))?;
+        let comment = inner
+            .trusted_comment()
+            .map_err(|error| SignError::MalformedSignature(error.to_string()))?;
+        if inner.untrusted_comment().ok().as_deref() != Some(UNTRUSTED_COMMENT) {
+            return Err(malformed("its untrusted comment was changed"));
+        }
+        if inner.to_string() != text {
+            return Err(malformed("it is not spelled as minisign spells it"));
+        }
+        if !inner.is_prehashed() {
+            return Err(malformed("it is of minisign's legacy kind"));
+        }
+        Ok(Self { inner, comment })
+    }
+
+    /// The key it names. Nothing vouches for that until it is verified.
+    pub fn key_id(&self) -> KeyId {
+        KeyId::from_bytes(self.inner.keynum())
+    }
+
+    /// The trusted comment; to be trusted once the signature is verified.
+    pub fn trusted_comment(&self) -> &str {
+        &self.comment
+    }
+}
+
+/// Bytes of the signature file over anything with this trusted comment.
+pub fn signature_len(trusted_comment: &str) -> usize {
+    let labels = "untrusted comment: ".len() + "trusted comment: ".len();
+    let base64: usize = SIGNATURE_LINES.iter().map(|(_, length)| length).sum();
+    labels + UNTRUSTED_COMMENT.len() + trusted_comment.len() + base64 + 4
+}
+
+/// A key pair ready to sign.
+#[derive(Clone)]
+pub struct SecretKey {
+    key: minisign::SecretKey,
+    public: TrustedKey,
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey({})", self.public.id)
+    }
+}
+
+impl SecretKey {
+    /// Whether the text of a secret key file asks for a password.
+    pub fn is_protected(text: &str) -> bool {
+        text.lines()
+            .nth(1)
+            .is_some_and(|line| line.starts_with(ENCRYPTED_PREFIX))
+    }
+
+    /// Reads the text of a secret key file. The password is used only when
+    /// the key is protected by one.
+    pub fn parse(text: &str, password: Option<&SecretString>) -> Result<Self, SignError> {
+        let secret_box = SecretKeyBox::from(text.to_owned());
+        let malformed = |error: minisign::PError| SignError::MalformedKey {
+            what: "secret key".to_owned(),
+            reason: error.to_string(),
+        };
+        let key = if Self::is_protected(text) {
+            let password = password.ok_or(SignError::PasswordNeeded)?;
+            minisign::SecretKey::from_box(secret_box, Some(password.expose_secret().to_owned()))
+                .map_err(|error| match error.kind() {
+                    minisign::ErrorKind::Verify => SignError::WrongPassword,
+                    _ => malformed(error),
+                })?
+        } else {
+            match minisign::SecretKey::from_unencrypted_box(secret_box) {
+                Ok(key) => key,
+                Err(error) => without_checksum(text).ok_or_else(|| malformed(error))?,
+            }
+        };
+        let public = PublicKey::from_secret_key(&key).map_err(malformed)?;
+        Ok(Self {
+            key,
+            public: TrustedKey::new(public),
+        })
+    }
+
+    /// The public half.
+    pub fn public(&self) -> &TrustedKey {
+        &self.public
+    }
+
+    /// Signs `bytes` and the comment; returns the text of the signature file.
+    pub fn sign(&self, bytes: &[u8], trusted_comment: &str) -> Result<String, SignError> {
+        if trusted_comment.chars().any(char::is_control)
+            || trusted_comment.trim() != trusted_comment
+        {
+            return Err(SignError::Comment);
+        }
+        minisign::sign(
+            Some(&self.public.key),
+            &self.key,
+            Cursor::new(bytes),
+            Some(trusted_comment),
+            Some(UNTRUSTED_COMMENT),
+        )
+        .map(SignatureBox::into_string)
+        .map_err(|error| SignError::Crypto {
+            action: "sign",
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// Reads an unprotected key as the `minisign` program writes it: with zeros
+/// in place of the checksum, which the crate insists on. What the checksum
+/// would tell, a trial signature does.
+fn without_checksum(text: &str) -> Option<minisign::SecretKey> {
+    let bytes = STANDARD.decode(text.lines().nth(1)?).ok()?;
+    let unchecked = bytes.len() == SECRET_KEY_BYTES
+        && bytes[2..4] == [0, 0]
+        && bytes[SECRET_KEY_BYTES - CHECKSUM_BYTES..]
+            .iter()
+            .all(|byte| *byte == 0);
+    if !unchecked {
+        return None;
+    }
+    let key = minisign::SecretKey::from_bytes(&bytes).ok()?;
+    let public = PublicKey::from_secret_key(&key).ok()?;
+    minisign::sign(Some(&public), &key, Cursor::new(b""), None, None).ok()?;
+    Some(key)
+}
+
+/// A new key pair as it goes to disk.
+#[derive(Debug)]
+pub struct NewKey {
+    /// Text of the secret key file.
+    pub secret: SecretString,
+    /// The public half.
+    pub public: TrustedKey,
+}
+
+/// Makes a key pair; with a password, the secret half is encrypted by it.
+pub fn generate(password: Option<&SecretString>) -> Result<NewKey, SignError> {
+    let failed = |error: minisign::PError| SignError::Crypto {
+        action: "make a key pair",
+        reason: error.to_string(),
+    };
+    let pair = match password {
+        Some(password) => {
+            KeyPair::generate_encrypted_keypair(Some(password.expose_secret().to_owned()))
+        }
+        None => KeyPair::generate_unencrypted_keypair(),
+    }
+    .map_err(failed)?;
+    let comment = if password.is_some() {
+        "minisign encrypted secret key"
+    } else {
+        "minisign secret key, not protected by a password"
+    };
+    let secret = pair.sk.to_box(Some(comment)).map_err(failed)?.into_string();
+    Ok(NewKey {
+        secret: secret.into(),
+        public: TrustedKey::new(pair.pk),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn secret() -> SecretKey {
+        let new = generate(None).unwrap();
+        SecretKey::parse(new.secret.expose_secret(), None).unwrap()
+    }
+
+    #[test]
+    fn signs_and_verifies() {
+        let key = secret();
+        let text = key.sign(b"index", "name=a version=1").unwrap();
+        assert_eq!(text.len(), signature_len("name=a version=1"));
+        let signature = Signature::parse(&text).unwrap();
+        assert_eq!(signature.key_id(), key.public().id());
+        assert_eq!(signature.trusted_comment(), "name=a version=1");
+        key.public().verify(b"index", &signature).unwrap();
+        let error = key.public().verify(b"other", &signature).unwrap_err();
+        assert!(matches!(error, SignError::Wrong { .. }), "{error}");
+        assert!(secret().public().verify(b"index", &signature).is_err());
+    }
+
+    #[test]
+    fn a_password_protects_the_key() {
+        let password = SecretString::from("correct horse");
+        let new = generate(Some(&password)).unwrap();
+        let text = new.secret.expose_secret();
+        assert!(SecretKey::is_protected(text));
+        let key = SecretKey::parse(text, Some(&password)).unwrap();
+        assert_eq!(key.public(), &new.public);
+        assert!(matches!(
+            SecretKey::parse(text, None),
+            Err(SignError::PasswordNeeded)
+        ));
+        assert!(matches!(
+            SecretKey::parse(text, Some(&SecretString::from("wrong"))),
+            Err(SignError::WrongPassword)
+        ));
+    }
+
+    #[test]
+    fn a_damaged_key_without_checksum_is_refused() {
+        let new = generate(None).unwrap();
+        let line = new.secret.expose_secret().lines().nth(1).unwrap();
+        let mut bytes = STANDARD.decode(line).unwrap();
+        let parse = |bytes: &[u8]| {
+            let text = format!("untrusted comment: x\n{}\n", STANDARD.encode(bytes));
+            SecretKey::parse(&text, None)
+        };
+        bytes[SECRET_KEY_BYTES - CHECKSUM_BYTES..].fill(0);
+        assert_eq!(parse(&bytes).unwrap().public(), &new.public);
+        bytes[70] ^= 1;
+        assert!(matches!(parse(&bytes), Err(SignError::MalformedKey { .. })));
+    }
+
+    #[test]
+    fn public_keys_round_trip() {
+        let key = secret();
+        let back = TrustedKey::parse(&key.public().to_text()).unwrap();
+        assert_eq!(&back, key.public());
+        assert_eq!(back.id(), key.public().id());
+        for bad in ["", "untrusted comment: x", "untrusted comment: x\nRWQ"] {
+            assert!(TrustedKey::parse(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_comment_stays_on_its_line() {
+        assert!(matches!(
+            secret().sign(b"", "a\nb"),
+            Err(SignError::Comment)
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bit_of_a_signature_file_can_change(position: prop::sample::Index, bit in 0..8u8) {
+            let key = secret();
+            let mut bytes = key.sign(b"index", "name=a").unwrap().into_bytes();
+            let at = position.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            let accepted = std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| Signature::parse(text).ok())
+                .is_some_and(|signature| {
+                    signature.key_id() == key.public().id()
+                        && key.public().verify(b"index", &signature).is_ok()
+                });
+            prop_assert!(!accepted);
+        }
+
+        #[test]
+        fn parsing_never_panics(text in "\\PC{0,40}\n[A-Za-z0-9+/=]{98,101}\n\\PC{0,30}\n[A-Za-z0-9+/=]{86,89}\n?") {
+            let _ = Signature::parse(&text);
+            let _ = TrustedKey::parse(&text);
+            let _ = SecretKey::parse(&text, None);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The keys a host trusts: a directory with one public key a file, and a list
+//! of revoked key ids. Revoking wins, also over a key that is added later.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::{KeyId, SignError, Signature, TrustedKey};
+use crate::sys::fs::write_atomically;
+
+/// A key of the trust store.
+#[derive(Debug, Clone)]
+pub struct StoredKey {
+    /// The key.
+    pub key: TrustedKey,
+    /// Whether its signatures are refused all the same.
+    pub revoked: bool,
+    /// The file that holds it.
+    pub file: PathBuf,
+}
+
+/// The keys a host trusts and those it revoked.
+#[derive(Debug, Clone)]
+pub struct TrustStore {
+    dir: PathBuf,
+    revoked_file: PathBuf,
+    keys: Vec<(TrustedKey, PathBuf)>,
+    revoked: BTreeSet<KeyId>,
+}
+
+impl TrustStore {
+    /// Reads the store. A directory or list that does not exist is empty; a
+    /// file in it that is no key is an error, since a key that was meant to
+    /// count would be missing in silence.
+    pub fn load(dir: &Path, revoked_file: &Path) -> Result<Self, SignError> {
+        let mut store = Self {
+            dir: dir.to_owned(),
+            revoked_file: revoked_file.to_owned(),
+            keys: Vec::new(),
+            revoked: BTreeSet::new(),
+        };
+        for file in key_files(dir).map_err(SignError::Io)? {
+            let key = read_key(&file)?;
+            if store.find(key.id()).is_some_and(|known| *known != key) {
+                return Err(SignError::Conflict(key.id()));
+            }
+            store.keys.push((key, file));
+        }
+        let revoked = match fs::read_to_string(revoked_file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            other => other.map_err(SignError::Io)?,
+        };
+        for line in revoked.lines().map(str::trim) {
+            if !line.is_empty() && !line.starts_with('#') {
+                store.revoked.insert(line.parse()?);
+            }
+        }
+        Ok(store)
+    }
+
+    /// A store that is not on disk and trusts exactly these keys.
+    pub fn of(keys: impl IntoIterator<Item = TrustedKey>) -> Self {
+        Self {
+            dir: PathBuf::new(),
+            revoked_file: PathBuf::new(),
+            keys: keys.into_iter().map(|key| (key, PathBuf::new())).collect(),
+            revoked: BTreeSet::new(),
+        }
+    }
+
+    /// Every key, in the order of its file name.
+    pub fn list(&self) -> impl Iterator<Item = StoredKey> + '_ {
+        self.keys.iter().map(|(key, file)| StoredKey {
+            key: key.clone(),
+            revoked: self.revoked.contains(&key.id()),
+            file: file.clone(),
+        })
+    }
+
+    /// Ids that are refused, whether or not a key of that id is stored.
+    pub fn revoked(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.revoked.iter().copied()
+    }
+
+    /// Trusts the public key in `file` from now on. Adding a key twice
+    /// changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The file is no key, the key was revoked, or another key has its id.
+    pub fn add(&mut self, file: &Path) -> Result<KeyId, SignError> {
+        let key = read_key(file)?;
+        let id = key.id();
+        if self.revoked.contains(&id) {
+            return Err(SignError::Revoked(id));
+        }
+        match self.find(id) {
+            Some(known) if *known == key => return Ok(id),
+            Some(_) => return Err(SignError::Conflict(id)),
+            None => {}
+        }
+        let target = self.dir.join(format!("{id}.pub"));
+        write_atomically(&target, key.to_text().as_bytes(), 0o644).map_err(SignError::Io)?;
+        self.keys.push((key, target));
+        Ok(id)
+    }
+
+    /// Refuses signatures of this key from now on, even if it is added again.
+    pub fn revoke(&mut self, id: KeyId) -> Result<(), SignError> {
+        let mut revoked = self.revoked.clone();
+        revoked.insert(id);
+        let mut text = String::from("# Keys whose signatures lfctl refuses, one id a line.\n");
+        for id in &revoked {
+            text.push_str(&id.to_string());
+            text.push('\n');
+        }
+        write_atomically(&self.revoked_file, text.as_bytes(), 0o644).map_err(SignError::Io)?;
+        self.revoked = revoked;
+        Ok(())
+    }
+
+    /// Checks that a trusted key, which is not revoked, signed `bytes`.
+    pub fn verify(&self, bytes: &[u8], signature: &Signature) -> Result<KeyId, SignError> {
+        let id = signature.key_id();
+        if self.revoked.contains(&id) {
+            return Err(SignError::Revoked(id));
+        }
+        if self.keys.is_empty() {
+            return Err(SignError::NoTrustedKeys(self.dir.clone()));
+        }
+        let key = self.find(id).ok_or_else(|| SignError::UnknownKey {
+            signed_by: id,
+            trusted: self.keys.iter().map(|(key, _)| key.id()).collect(),
+        })?;
+        key.verify(bytes, signature)?;
+        Ok(id)
+    }
+
+    fn find(&self, id: KeyId) -> Option<&TrustedKey> {
+        self.keys
+            .iter()
+            .map(|(key, _)| key)
+            .find(|key| key.id() == id)
+    }
+}
+
+fn key_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pub") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_key(file: &Path) -> Result<TrustedKey, SignError> {
+    let text = fs::read_to_string(file).map_err(SignError::Io)?;
+    TrustedKey::parse(&text).map_err(|error| match error {
+        SignError::MalformedKey { reason, .. } => SignError::MalformedKey {
+            what: format!("`{}`", file.display()),
+            reason,
+        },
+        other => other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sign::{SecretKey, generate};
+    use secrecy::ExposeSecret;
+
+    struct Host {
+        dir: tempfile::TempDir,
+    }
+
+    impl Host {
+        fn new() -> Self {
+            Self {
+                dir: tempfile::tempdir().unwrap(),
+            }
+        }
+        fn store(&self) -> TrustStore {
+            TrustStore::load(
+                &self.dir.path().join("trusted-keys.d"),
+                &self.dir.path().join("revoked-keys"),
+            )
+            .unwrap()
+        }
+        fn key(&self) -> (SecretKey, PathBuf) {
+            let new = generate(None).unwrap();
+            let key = SecretKey::parse(new.secret.expose_secret(), None).unwrap();
+            let file = self
+                .dir
+                .path()
+                .join(format!("{}.key.pub", key.public().id()));
+            fs::write(&file, key.public().to_text()).unwrap();
+            (key, file)
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_own_words() {
+        let host = Host::new();
+        let (key, file) = host.key();
+        let (_, other_file) = host.key();
+        let signature = Signature::parse(&key.sign(b"x", "c").unwrap()).unwrap();
+
+        let mut store = host.store();
+        let error = store.verify(b"x", &signature).unwrap_err();
+        assert!(matches!(error, SignError::NoTrustedKeys(_)), "{error}");
+
+        let other = store.add(&other_file).unwrap();
+        let error = store.verify(b"x", &signature).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&key.public().id().to_string()), "{text}");
+        assert!(text.contains(&other.to_string()), "{text}");
+
+        store.add(&file).unwrap();
+        assert_eq!(store.verify(b"x", &signature).unwrap(), key.public().id());
+        let error = store.verify(b"y", &signature).unwrap_err();
+        assert!(matches!(error, SignError::Wrong { .. }), "{error}");
+
+        store.revoke(key.public().id()).unwrap();
+        for store in [store, host.store()] {
+            let error = store.verify(b"x", &signature).unwrap_err();
+            assert!(matches!(error, SignError::Revoked(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_is_there_next_time_and_revoking_is_final() {
+        let host = Host::new();
+        let (_, file) = host.key();
+        let mut store = host.store();
+        let id = store.add(&file).unwrap();
+        assert_eq!(store.add(&file).unwrap(), id);
+        let listed: Vec<_> = host.store().list().map(|stored| stored.key.id()).collect();
+        assert_eq!(listed, [id]);
+
+        store.revoke(id).unwrap();
+        let mut store = host.store();
+        assert!(store.list().all(|stored| stored.revoked));
+        assert!(matches!(store.add(&file), Err(SignError::Revoked(_))));
+    }
+
+    #[test]
+    fn a_broken_key_file_is_named() {
+        let host = Host::new();
+        fs::create_dir_all(host.dir.path().join("trusted-keys.d")).unwrap();
+        fs::write(host.dir.path().join("trusted-keys.d/a.pub"), "nonsense").unwrap();
+        let error = TrustStore::load(
+            &host.dir.path().join("trusted-keys.d"),
+            &host.dir.path().join("revoked-keys"),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("a.pub"), "{error}");
+    }
+}

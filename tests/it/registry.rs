@@ -1,0 +1,439 @@
+//! Bundles made from a real registry on loopback.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lfctl::bundle::create::{CreateError, Created, Options, create};
+use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::bundle::spec::{BundleSpec, SCHEMA};
+use lfctl::oci::digest::Digest;
+use lfctl::oci::registry::{Credentials, RegistryError};
+use lfctl::report::event::Silent;
+use lfctl::sign::SecretKey;
+
+use crate::support::bundle::{LocalRegistry, Parts, key, noise};
+
+const APP: &str = "docker.io/rehearsal/app:1.0.0";
+const GATEWAY: &str = "quay.io/rehearsal/gateway:1.0.0";
+
+fn app(seed: u32) -> FakeImage {
+    FakeImage::new(vec![
+        FakeLayer::files(&[("base", &noise(1, 300_000))]),
+        FakeLayer::files(&[("app", &noise(seed, 2_000_000))]),
+    ])
+}
+
+fn gateway() -> FakeImage {
+    FakeImage::new(vec![
+        FakeLayer::files(&[("base", &noise(1, 300_000))]),
+        FakeLayer::plain(&[("gateway", &noise(3, 1000))]),
+    ])
+}
+
+fn spec() -> BundleSpec {
+    let fake = Fake::small().unwrap();
+    BundleSpec {
+        schema: SCHEMA,
+        release: fake.release,
+        lfctl: fake.lfctl,
+        platforms: vec!["linux/amd64".to_owned()],
+        images: BTreeMap::from([
+            ("app".to_owned(), APP.to_owned()),
+            ("gateway".to_owned(), GATEWAY.to_owned()),
+        ]),
+        upgrade: fake.upgrade,
+        stack: fake.stack,
+    }
+}
+
+fn options(address: &str, output: &Path) -> Options {
+    Options {
+        platform: None,
+        mirrors: vec![
+            ("docker.io".to_owned(), address.to_owned()),
+            ("quay.io".to_owned(), address.to_owned()),
+        ],
+        plain_http: true,
+        credentials: Credentials::default(),
+        lock: None,
+        created: None,
+        output: output.to_owned(),
+    }
+}
+
+fn make(options: &Options, key: &SecretKey) -> Result<Created, CreateError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(create(&spec(), options, key, &Silent))
+}
+
+fn pushed() -> LocalRegistry {
+    let registry = LocalRegistry::start();
+    registry.push("rehearsal/app:1.0.0", &app(2));
+    registry.push("rehearsal/gateway:1.0.0", &gateway());
+    registry
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    fs_err::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_same_lock_gives_the_same_bytes_but_for_the_signature() {
+    let registry = pushed();
+    let dir = tempfile::tempdir().unwrap();
+    let key = key();
+    let first = make(
+        &options(&registry.address(), &dir.path().join("a.tar")),
+        &key,
+    )
+    .unwrap();
+    assert_eq!((first.receipt.images, first.receipt.layers), (2, 3));
+    assert_eq!(first.receipt.file, dir.path().join("a.tar"));
+    assert_eq!(first.receipt.key_id, Some(key.public().id()));
+    assert_eq!(first.receipt.created.to_string(), "2026-01-02T03:04:05Z");
+    assert_eq!(first.lock.images[APP], Digest::of(&app(2).manifest));
+
+    let mut again = options(&registry.address(), &dir.path().join("b.tar"));
+    again.lock = Some(first.lock.clone());
+    let second = make(&again, &key).unwrap();
+    assert_eq!(second.lock, first.lock);
+    assert_eq!(second.receipt.index, first.receipt.index);
+
+    let parts = |name: &str| {
+        let bytes = fs_err::read(dir.path().join(name)).unwrap();
+        let mut parts = Parts::of(&bytes);
+        assert_eq!(parts.assemble(), bytes);
+        // Ed25519 signatures of the crate are hedged with randomness.
+        parts.0.remove(2);
+        parts.0
+    };
+    assert_eq!(parts("a.tar"), parts("b.tar"));
+    let mut left = names(dir.path());
+    left.sort();
+    assert_eq!(left, ["a.tar", "b.tar"]);
+
+    // Layers are stored as the registry serves them.
+    let layer = &app(2).layers[1];
+    let stored = parts("a.tar")
+        .into_iter()
+        .find(|(name, _)| *name == lfctl::oci::archive::blob_name(&layer.digest()))
+        .unwrap();
+    assert_eq!(stored.1, layer.bytes);
+}
+
+#[test]
+fn locked_refuses_a_tag_that_moved() {
+    let registry = pushed();
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("a.tar");
+    let mut options = options(&registry.address(), &output);
+    let lock = make(&options, &key()).unwrap().lock;
+    fs_err::remove_file(&output).unwrap();
+
+    registry.push("rehearsal/app:1.0.0", &app(99));
+    options.lock = Some(lock.clone());
+    let error = make(&options, &key()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, CreateError::Moved { .. }), "{text}");
+    assert!(text.contains(APP) && text.contains(&lock.images[APP].to_string()));
+    assert!(names(dir.path()).is_empty());
+
+    let mut incomplete = lock;
+    incomplete.images.remove(GATEWAY);
+    incomplete
+        .images
+        .insert(APP.to_owned(), Digest::of(&app(99).manifest));
+    options.lock = Some(incomplete);
+    let error = make(&options, &key()).unwrap_err();
+    assert!(matches!(error, CreateError::NotLocked(_)), "{error}");
+}
+
+#[test]
+fn a_layer_that_the_registry_changed_is_refused_and_nothing_is_left() {
+    let registry = pushed();
+    let layer = app(2).layers[1].digest();
+    let file = registry.blob_file(&layer);
+    let mut bytes = fs_err::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::write(&file, bytes).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let error = make(
+        &options(&registry.address(), &dir.path().join("a.tar")),
+        &key(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(&error, CreateError::Layer { digest, .. } if *digest == layer),
+        "{error}"
+    );
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_layer_that_is_shorter_or_longer_than_announced_is_refused() {
+    let registry = pushed();
+    let layer = app(2).layers[1].digest();
+    let file = registry.blob_file(&layer);
+    let whole = fs_err::read(&file).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(&registry.address(), &dir.path().join("a.tar"));
+
+    let mut longer = whole.clone();
+    longer.resize(longer.len() + 100_000, 0);
+    fs_err::write(&file, longer).unwrap();
+    let error = make(&options, &key()).unwrap_err();
+    assert!(
+        matches!(error, CreateError::Registry(RegistryError::TooLarge { .. })),
+        "{error}"
+    );
+
+    fs_err::write(&file, &whole[..whole.len() - 10]).unwrap();
+    let error = make(&options, &key()).unwrap_err();
+    assert!(
+        matches!(error, CreateError::Registry(RegistryError::Request { .. })),
+        "{error}"
+    );
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_config_that_lies_about_a_layer_is_found_out() {
+    let registry = pushed();
+    let mut image = app(2);
+    let mut layers = image.layers.clone();
+    layers[1].diff_id = Digest::of(b"something else");
+    image = FakeImage::new(layers);
+    registry.push("rehearsal/app:1.0.0", &image);
+    let dir = tempfile::tempdir().unwrap();
+    let error = make(
+        &options(&registry.address(), &dir.path().join("a.tar")),
+        &key(),
+    )
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("the image config says"),
+        "{error}"
+    );
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn the_platform_is_picked_out_of_an_index() {
+    let registry = pushed();
+    let other = FakeImage::new(vec![FakeLayer::files(&[("arm", b"arm")])]);
+    registry.push_index(
+        "rehearsal/app:1.0.0",
+        &[("linux", "arm64", &other), ("linux", "amd64", &app(2))],
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(&registry.address(), &dir.path().join("a.tar"));
+    let created = make(&options, &key()).unwrap();
+    assert_eq!(created.lock.images[APP], Digest::of(&app(2).manifest));
+
+    registry.push_index("rehearsal/app:1.0.0", &[("linux", "arm64", &other)]);
+    let error = make(&options, &key()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("`{APP}` is not there for linux/amd64; it is for linux/arm64")
+    );
+}
+
+#[test]
+fn an_image_that_is_not_there_is_named() {
+    let registry = LocalRegistry::start();
+    registry.push("rehearsal/gateway:1.0.0", &gateway());
+    let dir = tempfile::tempdir().unwrap();
+    let error = make(
+        &options(&registry.address(), &dir.path().join("a.tar")),
+        &key(),
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains(APP), "{error}");
+    assert!(error.to_string().contains(&registry.address()), "{error}");
+}
+
+/// What a proxy does to a connection that has carried enough.
+#[derive(Clone, Copy)]
+enum Fault {
+    Break,
+    Stall,
+}
+
+/// Passes connections on, and breaks or stalls each that has carried `limit`
+/// bytes to the client. Counts those.
+fn flaky_proxy(target: u16, limit: usize, fault: Fault) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let broken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&broken);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, count) = (client.unwrap(), Arc::clone(&count));
+            let server = TcpStream::connect(("127.0.0.1", target)).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || {
+                let (mut server, mut client) = (server, client);
+                let mut buffer = [0; 8192];
+                let mut carried = 0;
+                while let Ok(read @ 1..) = server.read(&mut buffer) {
+                    carried += read;
+                    if carried > limit {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        match fault {
+                            Fault::Break => break,
+                            Fault::Stall => std::thread::park(),
+                        }
+                    }
+                    if client.write_all(&buffer[..read]).is_err() {
+                        break;
+                    }
+                }
+                let _ = client.shutdown(Shutdown::Both);
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (port, broken)
+}
+
+#[test]
+fn broken_connections_are_taken_up_where_they_broke() {
+    let registry = pushed();
+    // The largest layer has 2 MB: no single connection carries it.
+    let (port, broken) = flaky_proxy(registry.port, 900_000, Fault::Break);
+    let dir = tempfile::tempdir().unwrap();
+    let address = format!("127.0.0.1:{port}");
+    let created = make(&options(&address, &dir.path().join("a.tar")), &key()).unwrap();
+    assert_eq!(created.receipt.layers, 3);
+    assert!(broken.load(Ordering::SeqCst) >= 2);
+}
+
+/// A spec, a key and a place to run the program in.
+struct Desk {
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = Self { dir };
+        fs_err::write(desk.path("a.toml"), toml::to_string(&spec()).unwrap()).unwrap();
+        desk.lfctl(&["key", "generate", "--no-password", "-o", "release"]);
+        desk
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lfctl"));
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env("DOCKER_CONFIG", self.dir.path());
+        command
+    }
+
+    fn lfctl(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn create<'a>(docker: &'a str, quay: &'a str) -> Vec<&'a str> {
+        vec![
+            "bundle",
+            "create",
+            "a.toml",
+            "-o",
+            "a.tar",
+            "--key",
+            "release.key",
+            "--plain-http",
+            "--mirror",
+            docker,
+            "--mirror",
+            quay,
+        ]
+    }
+}
+
+#[test]
+fn the_program_makes_locks_verifies_and_shows_a_bundle() {
+    let registry = pushed();
+    let desk = Desk::new();
+    let docker = format!("docker.io={}", registry.address());
+    let quay = format!("quay.io={}", registry.address());
+    let create = Desk::create(&docker, &quay);
+    let printed = desk.lfctl(&create);
+    assert!(printed.contains("rehearsal 1.0.0 (counter 1)"), "{printed}");
+    assert!(desk.path("a.toml.lock").exists());
+
+    let verify = ["bundle", "verify", "a.tar", "--trusted-key", "release.pub"];
+    let printed = desk.lfctl(&[&["--json"], &verify[..]].concat());
+    let receipt: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(receipt["images"], 2);
+    assert_eq!(receipt["release"]["name"], "rehearsal");
+    let shown = desk.lfctl(&["bundle", "inspect", "a.tar", "--trusted-key", "release.pub"]);
+    assert!(shown.contains(APP) && shown.contains(GATEWAY), "{shown}");
+
+    // Nobody is trusted on this host: exit code 4.
+    let refused = desk
+        .command(&["--root", "root", "bundle", "verify", "a.tar"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(4));
+
+    registry.push("rehearsal/app:1.0.0", &app(99));
+    let locked = [&create[..], &["--locked"]].concat();
+    let refused = desk.command(&locked).output().unwrap();
+    assert_eq!(refused.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("moved"));
+    // The bundle that was there is untouched.
+    desk.lfctl(&verify);
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let registry = pushed();
+    let (port, stalled) = flaky_proxy(registry.port, 900_000, Fault::Stall);
+    let desk = Desk::new();
+    let (docker, quay) = (
+        format!("docker.io=127.0.0.1:{port}"),
+        format!("quay.io=127.0.0.1:{port}"),
+    );
+    let mut child = desk
+        .command(&Desk::create(&docker, &quay))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    while stalled.load(Ordering::SeqCst) == 0 {
+        assert!(begun.elapsed().as_secs() < 30, "the pull never began");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(desk.path(".a.tar.partial").exists());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(12));
+    let mut left = names(desk.dir.path());
+    left.sort();
+    assert_eq!(left, ["a.toml", "release.key", "release.pub"]);
+}
