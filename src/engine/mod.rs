@@ -6,6 +6,7 @@
 //! labels is ever changed or removed.
 
 pub mod docker;
+mod target;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+
+pub use target::{EngineTarget, ParseTargetError};
 
 /// Label that names the appliance an object belongs to.
 pub const LABEL_APPLIANCE: &str = "io.lfctl.appliance";
@@ -346,6 +349,13 @@ pub trait ContainerEngine {
 
     /// The image behind an id or a reference, if the engine holds it.
     async fn image(&self, reference: &str) -> Result<Option<EngineImage>, EngineError>;
+    /// Images with a reference that matches `pattern`, such as
+    /// `registry.local/*`. May know fewer than there are: what is not named
+    /// here is loaded in full.
+    async fn images(&self, pattern: &str) -> Result<Vec<EngineImage>, EngineError> {
+        let _ = pattern;
+        Ok(Vec::new())
+    }
     /// Loads one image archive and reads the engine's answer to its end.
     async fn load(&self, what: &str, body: LoadBody) -> Result<(), EngineError>;
     /// Makes `reference` point at the image `id`.
@@ -405,37 +415,4 @@ pub trait ContainerEngine {
         command: &[String],
         limit: Duration,
     ) -> Result<ExecOutput, EngineError>;
-}
-
-/// Which engine to drive.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum EngineTarget {
-    /// The first local socket that answers.
-    #[default]
-    Auto,
-    /// Docker's usual sockets.
-    Docker,
-    /// Podman's usual sockets.
-    Podman,
-    /// This socket.
-    Socket(std::path::PathBuf),
-}
-
-impl std::str::FromStr for EngineTarget {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "docker" => Ok(Self::Docker),
-            "podman" => Ok(Self::Podman),
-            other => match other.strip_prefix("unix://") {
-                Some(path) if path.starts_with('/') => Ok(Self::Socket(path.into())),
-                _ => Err(format!(
-                    "`{other}` is none of docker, podman and unix:///path/to.sock; lfctl \
-                     speaks to local sockets only"
-                )),
-            },
-        }
-    }
 }

@@ -1,5 +1,8 @@
 //! The operating system: files that are written whole or not at all, disks,
 //! processes, paths. The only layer that writes files.
 
+pub mod disk;
 pub mod fs;
+pub mod host;
+pub mod partial;
 pub mod paths;

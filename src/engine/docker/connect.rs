@@ -1,0 +1,220 @@
+//! Finding the socket that answers.
+//!
+//! Only unix sockets are ever opened. The order is the one the engines' own
+//! clients use, so that lfctl drives the engine the operator sees.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::API_DEFAULT_VERSION;
+
+use super::Docker;
+use super::read;
+use crate::engine::{EngineError, EngineTarget, ParseTargetError};
+
+/// Seconds a bollard call may take: so many that only our own limits count.
+const UNLIMITED_SECONDS: u64 = 366 * 24 * 3600;
+/// A socket may have to wake its engine first.
+const PING_LIMIT: Duration = Duration::from_secs(20);
+
+/// What was tried and why it did not work.
+#[derive(Debug)]
+struct Attempts(Vec<(PathBuf, String)>);
+
+impl std::error::Error for Attempts {}
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (path, why)) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{}: {why}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn connect(target: &EngineTarget) -> Result<Docker, EngineError> {
+    let paths = candidates(target, |name| std::env::var(name).ok())?;
+    let mut attempts = Vec::new();
+    for path in paths {
+        match try_socket(&path).await {
+            Ok(docker) => return Ok(docker),
+            Err(why) => attempts.push((path, why)),
+        }
+    }
+    let socket = attempts
+        .iter()
+        .map(|(path, _)| path.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    Err(EngineError::Unreachable {
+        socket,
+        source: Box::new(Attempts(attempts)),
+    })
+}
+
+/// The sockets to try, in order, each once.
+fn candidates(
+    target: &EngineTarget,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<PathBuf>, EngineError> {
+    let mut paths = Vec::new();
+    let from_variable = match variable("DOCKER_HOST").filter(|text| !text.is_empty()) {
+        Some(text) => match (text.parse::<EngineTarget>(), target) {
+            (Ok(EngineTarget::Socket(path)), _) => Some(path),
+            // The operator's own client talks to another host: installing
+            // here instead would surprise.
+            (Err(source @ ParseTargetError::Remote { .. }), EngineTarget::Auto) => {
+                return Err(EngineError::Unreachable {
+                    socket: "DOCKER_HOST".to_owned(),
+                    source: Box::new(source),
+                });
+            }
+            _ => None,
+        },
+        None => None,
+    };
+    let runtime_dir = variable("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
+    let docker = || {
+        let rootless = runtime_dir.as_ref().map(|dir| dir.join("docker.sock"));
+        [Some(PathBuf::from("/var/run/docker.sock")), rootless]
+    };
+    let podman = || {
+        let rootless = runtime_dir
+            .as_ref()
+            .map(|dir| dir.join("podman/podman.sock"));
+        [Some(PathBuf::from("/run/podman/podman.sock")), rootless]
+    };
+    match target {
+        EngineTarget::Socket(path) => paths.push(path.clone()),
+        EngineTarget::Podman => paths.extend(podman().into_iter().flatten()),
+        EngineTarget::Docker => {
+            paths.extend(from_variable);
+            paths.extend(docker().into_iter().flatten());
+        }
+        EngineTarget::Auto => {
+            paths.extend(from_variable);
+            paths.extend(docker().into_iter().chain(podman()).flatten());
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    Ok(paths)
+}
+
+async fn try_socket(path: &Path) -> Result<Docker, String> {
+    // The client's own error hides why a connect failed.
+    tokio::net::UnixStream::connect(path)
+        .await
+        .map_err(|error| error.to_string())?;
+    let text = path
+        .to_str()
+        .ok_or_else(|| "its path is not UTF-8".to_owned())?;
+    let client = bollard::Docker::connect_with_unix(text, UNLIMITED_SECONDS, API_DEFAULT_VERSION)
+        .map_err(|error| error.to_string())?;
+    let greeting = async {
+        client.ping().await?;
+        let client = client.negotiate_version().await?;
+        let version = client.version().await?;
+        Ok::<_, bollard::errors::Error>((client, version))
+    };
+    let (client, version) = tokio::time::timeout(PING_LIMIT, greeting)
+        .await
+        .map_err(|_| format!("no answer within {} s", PING_LIMIT.as_secs()))?
+        .map_err(|error| super::call::innermost(&error))?;
+    Ok(Docker {
+        client,
+        socket: path.to_owned(),
+        kind: read::kind(&version),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(target: &EngineTarget, variables: &[(&str, &str)]) -> Vec<String> {
+        candidates(target, |name| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+        .unwrap()
+        .into_iter()
+        .map(|path| path.display().to_string())
+        .collect()
+    }
+
+    #[test]
+    fn tries_every_local_socket_in_order() {
+        let variables = [
+            ("DOCKER_HOST", "unix:///run/mine.sock"),
+            ("XDG_RUNTIME_DIR", "/run/user/7"),
+        ];
+        assert_eq!(
+            tried(&EngineTarget::Auto, &variables),
+            [
+                "/run/mine.sock",
+                "/var/run/docker.sock",
+                "/run/user/7/docker.sock",
+                "/run/podman/podman.sock",
+                "/run/user/7/podman/podman.sock",
+            ]
+        );
+        assert_eq!(
+            tried(&EngineTarget::Podman, &variables),
+            ["/run/podman/podman.sock", "/run/user/7/podman/podman.sock"]
+        );
+        let socket = EngineTarget::Socket(PathBuf::from("/x"));
+        assert_eq!(tried(&socket, &variables), ["/x"]);
+    }
+
+    #[test]
+    fn no_socket_is_tried_twice() {
+        let variables = [("DOCKER_HOST", "unix:///var/run/docker.sock")];
+        assert_eq!(
+            tried(&EngineTarget::Docker, &variables),
+            ["/var/run/docker.sock"]
+        );
+    }
+
+    #[test]
+    fn an_engine_elsewhere_is_refused_not_replaced() {
+        let error = candidates(&EngineTarget::Auto, |name| {
+            (name == "DOCKER_HOST").then(|| "tcp://10.0.0.1:2375".to_owned())
+        })
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no container engine answers on DOCKER_HOST"
+        );
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("tcp://10.0.0.1:2375"), "{source}");
+        // Who names an engine on the command line overrules the variable.
+        assert_eq!(
+            tried(
+                &EngineTarget::Docker,
+                &[("DOCKER_HOST", "tcp://10.0.0.1:2375")]
+            ),
+            ["/var/run/docker.sock"]
+        );
+    }
+
+    #[tokio::test]
+    async fn names_every_socket_it_tried_and_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none.sock");
+        let error = Docker::connect(&EngineTarget::Socket(path.clone()))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains(&path.display().to_string()));
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("No such file"), "{source}");
+    }
+}

@@ -1,0 +1,214 @@
+//! The calls whose answer is a stream: load, wait, logs, exec.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::query_parameters as query;
+use futures_util::StreamExt;
+
+use super::Docker;
+use super::call::{READ, checked, innermost, refused};
+use super::read;
+use crate::engine::{EngineError, ExecOutput, LoadBody};
+
+/// How long a load may neither take bytes nor say anything. An engine that
+/// unpacks a layer of several GB onto a slow disk is silent for minutes.
+const LOAD_IDLE: Duration = Duration::from_secs(30 * 60);
+/// How long logs may take.
+const LOGS: Duration = Duration::from_secs(120);
+/// What a command may print on each stream; more is a mistake, and memory
+/// must not grow with it.
+const EXEC_OUTPUT: usize = 16 << 20;
+
+/// What the body of a load did, seen from outside the request.
+#[derive(Debug)]
+struct Sent {
+    last: Instant,
+    failure: Option<String>,
+}
+
+pub(super) async fn load(docker: &Docker, what: &str, body: LoadBody) -> Result<(), EngineError> {
+    let sent = Arc::new(Mutex::new(Sent {
+        last: Instant::now(),
+        failure: None,
+    }));
+    let lock = |sent: &Mutex<Sent>| {
+        let guard = sent.lock().unwrap_or_else(PoisonError::into_inner);
+        (guard.last, guard.failure.clone())
+    };
+    let watched = Arc::clone(&sent);
+    let body = body.map(move |item| {
+        let mut sent = watched.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.last = Instant::now();
+        // hyper aborts the request on this error, but tells the engine's
+        // complaint about the torn archive instead of the reason.
+        item.map_err(|error| {
+            sent.failure = Some(error.to_string());
+            io::Error::new(error.kind(), error.to_string())
+        })
+    });
+    let options = query::ImportImageOptions {
+        quiet: false,
+        platform: None,
+    };
+    let mut answer = std::pin::pin!(docker.client.import_image(
+        options,
+        bollard::body_try_stream(body),
+        None
+    ));
+    let failed = |message: String| EngineError::Load {
+        what: what.to_owned(),
+        message,
+    };
+    let mut heard = Instant::now();
+    let mut complaint = None;
+    loop {
+        let (last, _) = lock(&sent);
+        let deadline = last.max(heard) + LOAD_IDLE;
+        let message = match tokio::time::timeout_at(deadline.into(), answer.next()).await {
+            Ok(message) => message,
+            Err(_) if lock(&sent).0 > last => continue,
+            Err(_) => {
+                return Err(EngineError::Timeout {
+                    action: format!("go on loading {what}"),
+                    limit: LOAD_IDLE,
+                });
+            }
+        };
+        heard = Instant::now();
+        match message {
+            None => break,
+            Some(Ok(message)) => complaint = complaint.or_else(|| read::load_error(&message)),
+            Some(Err(error)) => {
+                // The torn body is the cause, whatever the engine made of it.
+                if let Some(failure) = lock(&sent).1 {
+                    return Err(failed(failure));
+                }
+                return Err(match error {
+                    Error::DockerStreamError { error } => failed(error),
+                    Error::DockerResponseServerError { message, .. } => failed(message),
+                    other => match docker.error("load an image", other) {
+                        EngineError::Refused { message, .. } => failed(message),
+                        unreachable => unreachable,
+                    },
+                });
+            }
+        }
+    }
+    match lock(&sent).1.or(complaint) {
+        Some(message) => Err(failed(message)),
+        None => Ok(()),
+    }
+}
+
+/// No time limit: a migration takes hours.
+pub(super) async fn wait(docker: &Docker, container: &str) -> Result<i64, EngineError> {
+    let action = format!("wait for container `{container}`");
+    let name = checked(&action, container)?;
+    let mut answer = std::pin::pin!(docker.client.wait_container(name, None));
+    match answer.next().await {
+        Some(Ok(end)) => Ok(end.status_code),
+        // The client takes every exit code but 0 for an error.
+        Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => Ok(code),
+        Some(Err(Error::DockerContainerWaitError { error, .. })) => {
+            Err(refused(&action, None, &error))
+        }
+        Some(Err(error)) => Err(docker.error(&action, error)),
+        None => Err(refused(&action, None, "it hung up before the end")),
+    }
+}
+
+pub(super) async fn logs(
+    docker: &Docker,
+    container: &str,
+    tail: usize,
+    since: Option<i64>,
+) -> Result<String, EngineError> {
+    let action = format!("show the logs of container `{container}`");
+    let name = checked(&action, container)?;
+    let options = query::LogsOptions {
+        stdout: true,
+        stderr: true,
+        tail: tail.to_string(),
+        since: since.map_or(0, |seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
+        ..query::LogsOptions::default()
+    };
+    let collect = async {
+        let mut answer = std::pin::pin!(docker.client.logs(name, Some(options)));
+        // Decoded as a whole: a character may be split between two messages.
+        let mut bytes = Vec::new();
+        while let Some(message) = answer.next().await {
+            bytes.extend_from_slice(&message?.into_bytes());
+        }
+        Ok(bytes)
+    };
+    let bytes = docker.call(&action, LOGS, collect).await?;
+    Ok(lossy(bytes))
+}
+
+pub(super) async fn exec(
+    docker: &Docker,
+    container: &str,
+    command: &[String],
+    limit: Duration,
+) -> Result<ExecOutput, EngineError> {
+    let program = command.first().map_or("nothing", String::as_str);
+    let action = format!("run `{program}` in container `{container}`");
+    docker.own(&action, container).await?;
+    let run = async {
+        let options = CreateExecOptions {
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command.to_vec()),
+            ..CreateExecOptions::default()
+        };
+        let request = docker.client.create_exec(container, options);
+        let exec = docker.call(&action, READ, request).await?;
+        let request = docker.client.start_exec(&exec.id, None);
+        let started = docker.call(&action, READ, request).await?;
+        let StartExecResults::Attached { mut output, .. } = started else {
+            return Err(refused(&action, None, "it did not attach to the command"));
+        };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        while let Some(message) = output.next().await {
+            match message.map_err(|error| refused(&action, None, &innermost(&error)))? {
+                LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
+                LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                    stdout.extend_from_slice(&message);
+                }
+                LogOutput::StdIn { .. } => {}
+            }
+            if stdout.len().max(stderr.len()) > EXEC_OUTPUT {
+                let message = format!("it printed more than {} MiB", EXEC_OUTPUT >> 20);
+                return Err(refused(&action, None, &message));
+            }
+        }
+        // The engine books the exit code only after it has closed the stream.
+        let code = loop {
+            let request = docker.client.inspect_exec(&exec.id);
+            let seen = docker.call(&action, READ, request).await?;
+            match seen.exit_code {
+                Some(code) if seen.running != Some(true) => break code,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        Ok(ExecOutput {
+            code,
+            stdout: lossy(stdout),
+            stderr: lossy(stderr),
+        })
+    };
+    match tokio::time::timeout(limit, run).await {
+        Ok(result) => result,
+        Err(_) => Err(EngineError::Timeout { action, limit }),
+    }
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}

@@ -1,0 +1,5 @@
+//! The engine itself: containers, networks, volumes, and the images of a
+//! bundle.
+
+mod containers;
+mod images;

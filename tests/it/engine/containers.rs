@@ -1,0 +1,449 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lfctl::engine::docker::Docker;
+use lfctl::engine::{
+    Container, ContainerEngine, ContainerState, EngineError, EngineKind, EngineTarget, HealthSpec,
+    HealthState, LABEL_CONFIG, NetworkSpec, PortSpec,
+};
+
+use crate::support::engine::{Outside, Rig, docker};
+
+async fn show(rig: &Rig, name: &str) -> Container {
+    rig.engine.container(name).await.unwrap().unwrap()
+}
+
+fn is_refused(result: &Result<(), EngineError>, wanted: Option<u16>) -> bool {
+    matches!(result, Err(EngineError::Refused { status, .. }) if *status == wanted)
+}
+
+#[tokio::test]
+async fn facts_are_the_engines_own() {
+    let Some(rig) = Rig::new().await else { return };
+    let told = docker(&[
+        "info",
+        "--format",
+        "{{.ServerVersion}} {{.Driver}} {{.NCPU}}",
+    ]);
+    let facts = &rig.facts;
+    assert_eq!(
+        told.trim(),
+        format!("{} {} {}", facts.version, facts.storage_driver, facts.cpus)
+    );
+    assert!(facts.memory > 1 << 28);
+}
+
+#[tokio::test]
+async fn a_socket_that_is_none_is_unreachable() {
+    let target = EngineTarget::Socket("/nonexistent/docker.sock".into());
+    let error = Docker::connect(&target).await.unwrap_err();
+    assert!(matches!(error, EngineError::Unreachable { .. }));
+}
+
+#[tokio::test]
+async fn an_internal_network_has_no_route_out() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let inside = rig.network("inside", true).await;
+    let edge = rig.network("edge", false).await;
+    let found = rig.engine.network(&inside).await.unwrap().unwrap();
+    assert!(found.internal);
+    assert!(!rig.engine.network(&edge).await.unwrap().unwrap().internal);
+
+    let mut spec = rig.spec("closed", &image, "sleep 60");
+    spec.networks = vec![(inside.clone(), vec!["closed".to_owned()])];
+    let closed = rig.run(&spec).await;
+    let mut spec = rig.spec("open", &image, "sleep 60");
+    spec.networks = vec![
+        (inside.clone(), vec!["gateway".to_owned()]),
+        (edge, Vec::new()),
+    ];
+    let open = rig.run(&spec).await;
+
+    let run = async |name: &str, command: &str| {
+        let command = ["/bin/sh", "-c", command].map(str::to_owned);
+        let limit = Duration::from_secs(20);
+        rig.engine.exec(name, &command, limit).await.unwrap()
+    };
+    // Somebody answers outside, and only who is on the edge gets there.
+    let outside = Outside::new(&rig.name);
+    let ask = format!("nc -w 3 {} 80 </dev/null", outside.address);
+    assert_eq!(run(&open, &ask).await.stdout, "outside\n");
+    let tried = run(&closed, &ask).await;
+    assert_ne!(tried.code, 0);
+    assert_eq!(tried.stdout, "");
+
+    let address = show(&rig, &open).await.addresses[&inside].clone();
+    let resolved = run(&closed, "nslookup gateway").await;
+    assert!(resolved.stdout.contains(&address), "{resolved:?}");
+}
+
+#[tokio::test]
+async fn a_container_without_networks_has_none() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let (code, routes) = rig.run_to_end(&rig.spec("lone", &image, "ip route")).await;
+    assert_eq!((code, routes.as_str()), (0, ""));
+}
+
+#[tokio::test]
+async fn uploaded_files_keep_owner_and_mode() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let script = "stat -c '%u:%g %a' /etc/deep/secret; cat /etc/deep/secret";
+    let mut spec = rig.spec("files", &image, script);
+    spec.user = Some("1001:1002".to_owned());
+    rig.engine.create(&spec).await.unwrap();
+    assert_eq!(show(&rig, &spec.name).await.state, ContainerState::Created);
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o400);
+    header.set_uid(1001);
+    header.set_gid(1002);
+    header.set_size(7);
+    tar.append_data(&mut header, "etc/deep/secret", &b"hidden\n"[..])
+        .unwrap();
+    let tar = tar.into_inner().unwrap();
+    rig.engine.upload(&spec.name, tar).await.unwrap();
+    rig.engine.start(&spec.name).await.unwrap();
+    assert_eq!(rig.engine.wait(&spec.name).await.unwrap(), 0);
+    let logs = rig.engine.logs(&spec.name, 10, None).await.unwrap();
+    assert_eq!(logs, "1001:1002 400\nhidden\n");
+}
+
+async fn wait_for_health(rig: &Rig, name: &str, wanted: HealthState) -> Container {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let seen = show(rig, name).await;
+        if seen.health == Some(wanted) {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{wanted:?} never came: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn health_goes_through_its_states() {
+    let Some(rig) = Rig::new().await else { return };
+    if rig.facts.kind == EngineKind::Podman && !Path::new("/run/systemd/system").exists() {
+        // Podman has its checks run by systemd's timers, or not at all.
+        return;
+    }
+    let image = rig.shell().await;
+    let mut spec = rig.spec("ill", &image, "sleep 60");
+    let check = "if [ -e /well ]; then exit 0; fi; echo no /well; exit 1";
+    spec.health = Some(HealthSpec {
+        command: ["/bin/sh", "-c", check].map(str::to_owned).to_vec(),
+        interval: Duration::from_millis(500),
+        timeout: Duration::from_secs(5),
+        retries: 2,
+        start_period: Duration::ZERO,
+    });
+    let name = rig.run(&spec).await;
+    assert_eq!(show(&rig, &name).await.health, Some(HealthState::Starting));
+    let ill = wait_for_health(&rig, &name, HealthState::Unhealthy).await;
+    assert_eq!(ill.health_output.as_deref(), Some("no /well"));
+    let command = ["/bin/sh", "-c", ": > /well"].map(str::to_owned);
+    let limit = Duration::from_secs(10);
+    rig.engine.exec(&name, &command, limit).await.unwrap();
+    wait_for_health(&rig, &name, HealthState::Healthy).await;
+}
+
+#[tokio::test]
+async fn exec_tells_output_and_code_and_keeps_its_limit() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let name = rig.run(&rig.spec("exec", &image, "sleep 60")).await;
+    let exec = async |script: &str, limit| {
+        let command = ["/bin/sh", "-c", script].map(str::to_owned);
+        rig.engine.exec(&name, &command, limit).await
+    };
+    let long = Duration::from_secs(20);
+    let output = exec("echo out; echo err >&2; printf '\\377'; exit 3", long)
+        .await
+        .unwrap();
+    assert_eq!(output.code, 3);
+    assert_eq!(output.stdout, "out\n\u{fffd}");
+    assert_eq!(output.stderr, "err\n");
+    let begun = Instant::now();
+    let error = exec("sleep 30", Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(error, EngineError::Timeout { .. }), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let missing = rig.engine.exec(&name, &["/none".to_owned()], long).await;
+    // Engines differ: an error, or the shell's code for it.
+    assert!(missing.is_err() || missing.unwrap().code != 0);
+}
+
+#[tokio::test]
+async fn wait_tells_the_code_and_logs_both_streams() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let spec = rig.spec(
+        "job",
+        &image,
+        "echo one; sleep 1; echo two >&2; sleep 1; exit 7",
+    );
+    let (code, logs) = rig.run_to_end(&spec).await;
+    assert_eq!(code, 7);
+    assert_eq!(logs, "one\ntwo\n");
+    let seen = show(&rig, &spec.name).await;
+    assert_eq!(seen.state, ContainerState::Exited);
+    assert_eq!(seen.exit_code, Some(7));
+    assert_eq!(seen.pid, None);
+    assert_eq!(seen.labels[LABEL_CONFIG], "hash");
+    // Over already: the answer is the same.
+    assert_eq!(rig.engine.wait(&spec.name).await.unwrap(), 7);
+    let last = rig.engine.logs(&spec.name, 1, None).await.unwrap();
+    assert_eq!(last, "two\n");
+    let future = i64::from(i32::MAX);
+    let none = rig.engine.logs(&spec.name, 9, Some(future)).await.unwrap();
+    assert_eq!(none, "");
+}
+
+#[tokio::test]
+async fn settings_arrive_in_the_container() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let network = rig.network("net", false).await;
+    let volume = rig.named("data");
+    rig.engine
+        .create_volume(&volume, &rig.owner("data"))
+        .await
+        .unwrap();
+    let script =
+        "ulimit -n; cat /etc/resolv.conf /etc/hosts; echo $GREETING; : > /data/kept; sleep 60";
+    let mut spec = rig.spec("set", &image, script);
+    spec.networks = vec![(network, vec!["set".to_owned()])];
+    spec.env = BTreeMap::from([("GREETING".to_owned(), "a=b c".to_owned())]);
+    spec.mounts = vec![(volume, "/data".to_owned())];
+    spec.tmpfs = vec!["/scratch".to_owned()];
+    spec.extra_hosts = vec!["langfuse.com:127.0.0.1".to_owned()];
+    spec.dns_options = vec!["timeout:1".to_owned(), "attempts:1".to_owned()];
+    spec.nofile = Some(4321);
+    spec.stop_timeout = Some(130);
+    spec.restart = true;
+    spec.ports = vec![PortSpec {
+        host_ip: "127.0.0.1".to_owned(),
+        host_port: 0,
+        container_port: 8000,
+    }];
+    let name = rig.run(&spec).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let logs = loop {
+        let logs = rig.engine.logs(&name, 100, None).await.unwrap();
+        if logs.contains("a=b c") {
+            break logs;
+        }
+        assert!(Instant::now() < deadline, "{logs}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(logs.starts_with("4321\n"), "{logs}");
+    assert!(logs.contains("timeout:1 attempts:1"), "{logs}");
+    assert!(logs.contains("127.0.0.1\tlangfuse.com"), "{logs}");
+    let seen = show(&rig, &name).await;
+    assert_eq!(seen.state, ContainerState::Running);
+    assert_eq!(seen.image, image);
+    assert_eq!(seen.stop_timeout, Some(130));
+    assert_eq!(seen.extra_hosts, spec.extra_hosts);
+    assert!(seen.env.contains(&"GREETING=a=b c".to_owned()));
+    assert!(seen.pid.is_some() && seen.started_at.is_some());
+    assert!(seen.ports[&8000][0].starts_with("127.0.0.1:"));
+    if rig.facts.kind == EngineKind::Docker {
+        let format = "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.LogConfig.Config}} {{.HostConfig.SecurityOpt}}";
+        let told = docker(&["inspect", "--format", format, &name]);
+        assert_eq!(
+            told.trim(),
+            "unless-stopped map[max-file:3 max-size:10m] [no-new-privileges]"
+        );
+    }
+    let listed = rig.engine.containers(&rig.name).await.unwrap();
+    assert_eq!(listed, [seen]);
+}
+
+#[tokio::test]
+async fn stop_gives_the_time_it_is_told_to_give() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let stubborn = "trap '' TERM; echo ready; while :; do sleep 1; done";
+    let name = rig.run(&rig.spec("stubborn", &image, stubborn)).await;
+    let polite = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done";
+    let other = rig.run(&rig.spec("polite", &image, polite)).await;
+    for name in [&name, &other] {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !rig
+            .engine
+            .logs(name, 1, None)
+            .await
+            .unwrap()
+            .contains("ready")
+        {
+            assert!(Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let begun = Instant::now();
+    let timeout = Duration::from_secs(3);
+    rig.engine.stop(&name, timeout).await.unwrap();
+    assert!(begun.elapsed() >= timeout);
+    assert_eq!(show(&rig, &name).await.exit_code, Some(137));
+    // Stopped already is no error.
+    rig.engine.stop(&name, timeout).await.unwrap();
+
+    rig.engine.signal(&other, "SIGTERM").await.unwrap();
+    assert_eq!(rig.engine.wait(&other).await.unwrap(), 5);
+    // The status differs between engines.
+    let result = rig.engine.signal(&other, "SIGTERM").await;
+    assert!(
+        matches!(&result, Err(EngineError::Refused { .. })),
+        "{result:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_alone() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let name = rig.named("theirs");
+    rig.docker(
+        &[
+            "run",
+            "-d",
+            "--net=none",
+            "--name",
+            &name,
+            &image,
+            "sleep",
+            "60",
+        ],
+        &["rm", "-f", &name],
+    );
+    rig.docker(&["network", "create", &name], &["network", "rm", &name]);
+    rig.docker(&["volume", "create", &name], &["volume", "rm", &name]);
+
+    let spec = rig.spec("theirs", &image, "sleep 60");
+    let error = rig.engine.create(&spec).await.unwrap_err();
+    assert!(matches!(
+        error,
+        EngineError::Foreign {
+            kind: "container",
+            ..
+        }
+    ));
+    let network = NetworkSpec {
+        name: name.clone(),
+        owner: rig.owner("net"),
+        internal: true,
+    };
+    let error = rig.engine.create_network(&network).await.unwrap_err();
+    assert!(matches!(
+        error,
+        EngineError::Foreign {
+            kind: "network",
+            ..
+        }
+    ));
+    let volume = rig.engine.create_volume(&name, &rig.owner("vol")).await;
+    let error = volume.unwrap_err();
+    assert!(matches!(error, EngineError::Foreign { kind: "volume", .. }));
+
+    let second = Duration::from_secs(1);
+    for result in [
+        rig.engine.stop(&name, second).await,
+        rig.engine.signal(&name, "SIGKILL").await,
+        rig.engine.remove(&name).await,
+        rig.engine.upload(&name, Vec::new()).await,
+        rig.engine.remove_network(&name).await,
+        rig.engine.remove_volume(&name).await,
+    ] {
+        assert!(is_refused(&result, None), "{result:?}");
+    }
+    assert_eq!(show(&rig, &name).await.state, ContainerState::Running);
+    assert!(rig.engine.network(&name).await.unwrap().is_some());
+    assert!(rig.engine.volume(&name).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn our_own_objects_are_not_made_twice_and_go_quietly() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let network = rig.network("net", true).await;
+    let again = NetworkSpec {
+        name: network.clone(),
+        owner: rig.owner("net"),
+        internal: true,
+    };
+    let result = rig.engine.create_network(&again).await;
+    assert!(is_refused(&result, Some(409)), "{result:?}");
+    let volume = rig.named("vol");
+    let owner = rig.owner("vol");
+    rig.engine.create_volume(&volume, &owner).await.unwrap();
+    let result = rig.engine.create_volume(&volume, &owner).await;
+    assert!(is_refused(&result, Some(409)), "{result:?}");
+    let spec = rig.spec("twice", &image, "sleep 60");
+    rig.engine.create(&spec).await.unwrap();
+    let result = rig.engine.create(&spec).await;
+    assert!(is_refused(&result, Some(409)), "{result:?}");
+
+    assert_eq!(rig.engine.networks(&rig.name).await.unwrap().len(), 1);
+    assert_eq!(rig.engine.volumes(&rig.name).await.unwrap().len(), 1);
+    // The second time there is nothing left to remove.
+    for _ in 0..2 {
+        rig.engine.remove(&spec.name).await.unwrap();
+        rig.engine.remove_network(&network).await.unwrap();
+        rig.engine.remove_volume(&volume).await.unwrap();
+        rig.engine.untag("registry.test/never-was:1").await.unwrap();
+    }
+    assert_eq!(rig.engine.container(&spec.name).await.unwrap(), None);
+    assert_eq!(rig.engine.network(&network).await.unwrap(), None);
+    assert_eq!(rig.engine.volume(&volume).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_half_made_container_is_taken_back() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let network = rig.network("net", true).await;
+    let mut spec = rig.spec("half", &image, "sleep 60");
+    // Nothing goes together with Docker's network that is none, which shows
+    // only after the container was made.
+    let none = match rig.facts.kind {
+        EngineKind::Docker => Some(("none".to_owned(), "connect")),
+        EngineKind::Podman => None,
+    };
+    let gone = (rig.named("gone"), "no network");
+    for (second, words) in none.into_iter().chain([gone]) {
+        spec.networks = vec![(network.clone(), Vec::new()), (second, Vec::new())];
+        let error = rig.engine.create(&spec).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(rig.engine.container(&spec.name).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_beginning_of_an_id_is_no_name() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let spec = rig.spec("id", &image, "sleep 60");
+    rig.engine.create(&spec).await.unwrap();
+    let id = show(&rig, &spec.name).await.id;
+    assert_eq!(rig.engine.container(&id[..12]).await.unwrap(), None);
+    assert!(rig.engine.container(&id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_reference_in_use_stays_and_says_so() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.shell().await;
+    let spec = rig.spec("user", &image, "sleep 60");
+    rig.engine.create(&spec).await.unwrap();
+    let held = rig.engine.image(&image).await.unwrap().unwrap();
+    let (last, first) = held.tags.split_last().unwrap();
+    for tag in first {
+        rig.engine.untag(tag).await.unwrap();
+    }
+    let result = rig.engine.untag(last).await;
+    assert!(is_refused(&result, Some(409)), "{result:?}");
+    assert!(rig.engine.image(last).await.unwrap().is_some());
+}

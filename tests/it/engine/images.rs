@@ -1,0 +1,269 @@
+use std::error::Error as _;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lfctl::engine::{ContainerEngine, EngineKind};
+use lfctl::install::load::{ImageSource, LoadError, load_images, private_tag};
+use lfctl::oci::digest::Digest;
+use lfctl::report::event::{Event, Outcome, Silent};
+
+use crate::support::engine::{Recorder, Rig, busybox, docker, layer, noise};
+
+fn own_tag(image: &ImageSource) -> String {
+    private_tag(&image.reference, &image.config_digest)
+}
+
+/// Has the digests of the layers that are read written down.
+fn watch(image: &mut ImageSource) -> Arc<Mutex<Vec<Digest>>> {
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let (inner, seen) = (Arc::clone(&image.open), Arc::clone(&read));
+    image.open = Arc::new(move |digest| {
+        seen.lock().unwrap().push(*digest);
+        inner(digest)
+    });
+    read
+}
+
+/// Only Docker's classic store does.
+fn takes_partial_archives(rig: &Rig) -> bool {
+    rig.facts.kind == EngineKind::Docker && !rig.facts.containerd_store
+}
+
+fn outcomes(recorder: &Recorder) -> Vec<Outcome> {
+    let events = recorder.0.lock().unwrap();
+    let ends = events.iter().filter_map(|event| match event {
+        Event::StepFinished { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    ends.collect()
+}
+
+#[tokio::test]
+async fn an_image_is_loaded_once() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.image("a", &[&busybox(&rig.name)]);
+    let recorder = Recorder::default();
+    let loaded = load_images(&rig.engine, &rig.facts, vec![image.clone()], &recorder)
+        .await
+        .unwrap();
+    assert_eq!(loaded[0].id, image.config_digest.to_string());
+    assert_eq!(loaded[0].tags, [own_tag(&image), image.reference.clone()]);
+    assert!(!loaded[0].already_present);
+    assert!(loaded[0].sent_bytes > image.layers[0].size);
+    assert_eq!(outcomes(&recorder), [Outcome::Done]);
+    for tag in &loaded[0].tags {
+        let held = rig.engine.image(tag).await.unwrap().unwrap();
+        assert_eq!(held.id, loaded[0].id);
+    }
+
+    let mut again = image.clone();
+    let read = watch(&mut again);
+    let recorder = Recorder::default();
+    let second = load_images(&rig.engine, &rig.facts, vec![again], &recorder)
+        .await
+        .unwrap();
+    assert!(second[0].already_present);
+    assert_eq!(second[0].sent_bytes, 0);
+    assert_eq!(second[0].tags, loaded[0].tags);
+    assert!(read.lock().unwrap().is_empty());
+    assert_eq!(outcomes(&recorder), [Outcome::AlreadyDone]);
+}
+
+#[tokio::test]
+async fn an_image_that_lost_its_tags_gets_them_back() {
+    let Some(rig) = Rig::new().await else { return };
+    let image = rig.image("a", &[&busybox(&rig.name)]);
+    rig.load(vec![image.clone()]).await;
+    rig.engine.untag(&own_tag(&image)).await.unwrap();
+    let loaded = rig.load(vec![image.clone()]).await;
+    assert!(loaded[0].already_present);
+    assert!(rig.engine.image(&own_tag(&image)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn layers_the_engine_has_are_not_sent() {
+    let Some(rig) = Rig::new().await else { return };
+    if !takes_partial_archives(&rig) {
+        return;
+    }
+    let base = busybox(&rig.name);
+    let first = rig.image("first", &[&base, &layer(&[("one", 0o644, b"1")])]);
+    let mut second = rig.image("second", &[&base, &layer(&[("two", 0o644, b"2")])]);
+    rig.load(vec![first]).await;
+    let read = watch(&mut second);
+    let loaded = rig.load(vec![second.clone()]).await;
+    let sent = loaded[0].sent_bytes;
+    assert!(sent < base.meta.size / 10, "{sent} bytes were sent");
+    assert_eq!(*read.lock().unwrap(), [second.layers[1].digest]);
+    let spec = rig.spec("cat", &loaded[0].id, "cat /two /mark");
+    let (code, logs) = rig.run_to_end(&spec).await;
+    assert_eq!((code, logs), (0, format!("2{}", rig.name)));
+}
+
+#[tokio::test]
+async fn layers_that_go_away_meanwhile_are_sent_after_all() {
+    let Some(rig) = Rig::new().await else { return };
+    if !takes_partial_archives(&rig) {
+        return;
+    }
+    let base = busybox(&rig.name);
+    let first = rig.image("first", &[&base]);
+    let mut second = rig.image("second", &[&base, &layer(&[("two", 0o644, b"2")])]);
+    let tags = rig.load(vec![first]).await.remove(0).tags;
+    let inner = Arc::clone(&second.open);
+    let pruned = AtomicBool::new(false);
+    second.open = Arc::new(move |digest| {
+        if !pruned.swap(true, Ordering::Relaxed) {
+            docker(&["rmi", &tags[0], &tags[1]]);
+        }
+        inner(digest)
+    });
+    let read = watch(&mut second);
+    let loaded = rig.load(vec![second.clone()]).await;
+    assert!(loaded[0].sent_bytes > base.meta.size);
+    let (base, top) = (second.layers[0].digest, second.layers[1].digest);
+    assert_eq!(*read.lock().unwrap(), [top, base, top]);
+}
+
+/// Fails after `good` bytes, as a verifying reader does at a wrong one.
+struct Broken<R> {
+    inner: R,
+    good: usize,
+}
+
+impl<R: Read> Read for Broken<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.good == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "digest mismatch",
+            ));
+        }
+        let count = self.good.min(buffer.len());
+        let count = self.inner.read(&mut buffer[..count])?;
+        self.good -= count;
+        Ok(count)
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_byte_aborts_the_load_and_leaves_no_tag() {
+    let Some(rig) = Rig::new().await else { return };
+    let big = layer(&[("noise", 0o644, &noise(&rig.name, 12 << 20))]);
+    let mut image = rig.image("a", &[&busybox(&rig.name), &big]);
+    let bad = big.meta.digest;
+    // Early, in the middle, and behind the last byte.
+    for good in [0, 1, 6 << 20, big.blob.len()] {
+        let whole = rig.image("a", &[&busybox(&rig.name), &big]).open;
+        image.open = Arc::new(move |digest| {
+            let inner = whole(digest)?;
+            if *digest == bad {
+                return Ok(Box::new(Broken { inner, good }));
+            }
+            Ok(inner)
+        });
+        let recorder = Recorder::default();
+        let error = load_images(&rig.engine, &rig.facts, vec![image.clone()], &recorder)
+            .await
+            .unwrap_err();
+        assert!(matches!(&error, LoadError::Layer { digest, .. } if *digest == bad));
+        assert!(error.to_string().contains(&bad.to_string()), "{error}");
+        assert_eq!(error.source().unwrap().to_string(), "digest mismatch");
+        assert_eq!(outcomes(&recorder), [Outcome::Failed]);
+        for name in [
+            own_tag(&image),
+            image.reference.clone(),
+            image.config_digest.to_string(),
+        ] {
+            assert_eq!(
+                rig.engine.image(&name).await.unwrap(),
+                None,
+                "{name} after {good}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_engine_itself_finds_a_torn_body() {
+    let Some(rig) = Rig::new().await else { return };
+    let chunks = vec![
+        Ok(bytes::Bytes::from_static(&[0; 100])),
+        Err(io::Error::other("the stick was pulled out")),
+    ];
+    let body = Box::pin(futures_util::stream::iter(chunks));
+    let error = rig.engine.load("an image", body).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "engine could not load an image: the stick was pulled out"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_image_is_refused_although_http_says_200() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(2);
+    header.set_mode(0o644);
+    let manifest = br#"[{"Config":"none","RepoTags":["lfctl.local/none:1"],"Layers":[]}]"#;
+    header.set_size(manifest.len() as u64);
+    tar.append_data(&mut header, "manifest.json", &manifest[..])
+        .unwrap();
+    let bytes = bytes::Bytes::from(tar.into_inner().unwrap());
+    let body = Box::pin(futures_util::stream::iter(vec![Ok(bytes)]));
+    let error = rig.engine.load("nothing", body).await.unwrap_err();
+    assert!(
+        matches!(error, lfctl::engine::EngineError::Load { .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_tag_is_not_moved() {
+    let Some(rig) = Rig::new().await else { return };
+    let base = busybox(&rig.name);
+    let theirs = rig.image("theirs", &[&base]);
+    let mut ours = rig.image("ours", &[&base, &layer(&[("ours", 0o644, b"1")])]);
+    ours.reference.clone_from(&theirs.reference);
+    rig.forget_reference(&own_tag(&ours));
+    let foreign = rig.load(vec![theirs.clone()]).await.remove(0);
+    let recorder = Recorder::default();
+    let loaded = load_images(&rig.engine, &rig.facts, vec![ours.clone()], &recorder)
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(loaded.tags, [own_tag(&ours)]);
+    let held = rig.engine.image(&theirs.reference).await.unwrap().unwrap();
+    assert_eq!(held.id, foreign.id);
+    let events = recorder.0.lock().unwrap();
+    let notice = events.iter().find_map(|event| match event {
+        Event::Notice { code, text, .. } => Some((code.as_str(), text.as_str())),
+        _ => None,
+    });
+    let (code, text) = notice.unwrap();
+    assert_eq!(code, "image.tag-taken");
+    assert!(
+        text.contains(&foreign.id) && text.contains(&loaded.id),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn another_image_than_the_signed_one_is_not_accepted() {
+    let Some(rig) = Rig::new().await else { return };
+    let mut image = rig.image("a", &[&busybox(&rig.name)]);
+    // The config names one layer, the signed metadata another.
+    let signed = Digest::of(b"another layer");
+    let actual = std::mem::replace(&mut image.layers[0].diff_id, signed);
+    let error = load_images(&rig.engine, &rig.facts, vec![image.clone()], &Silent)
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, LoadError::Identity { .. }), "{text}");
+    assert!(text.contains(&signed.to_string()), "{text}");
+    assert!(text.contains(&actual.to_string()), "{text}");
+    assert_eq!(rig.engine.image(&own_tag(&image)).await.unwrap(), None);
+}

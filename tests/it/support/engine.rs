@@ -1,0 +1,427 @@
+//! A real engine, images made from nothing, and a guard that takes everything
+//! away again, also when a test panics.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use lfctl::bundle::manifest::Layer;
+use lfctl::engine::docker::Docker;
+use lfctl::engine::{
+    ContainerEngine, ContainerSpec, EngineFacts, EngineTarget, NetworkSpec, Owner,
+};
+use lfctl::install::load::{ImageSource, Loaded, OpenLayer, load_images, private_tag};
+use lfctl::oci::digest::Digest;
+use lfctl::report::event::{Event, Reporter, Silent};
+use serde_json::json;
+
+/// Set to 1 on a machine that has no engine and need not have one.
+const NO_ENGINE: &str = "LFCTL_TEST_NO_ENGINE";
+/// Names another engine to test than the first that answers.
+const ENGINE: &str = "LFCTL_TEST_ENGINE";
+const BUSYBOX: &str = "/bin/busybox";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A connection to the engine and a name nobody else uses.
+pub(crate) struct Rig {
+    pub(crate) engine: Docker,
+    pub(crate) facts: EngineFacts,
+    /// Name of the appliance; prefix of every object.
+    pub(crate) name: String,
+    /// Image references to be removed.
+    references: Mutex<Vec<String>>,
+    /// Objects that carry no label of ours, made by a command line.
+    foreign: Mutex<Vec<Vec<String>>>,
+}
+
+impl Rig {
+    /// `None` only where the environment says that there is no engine.
+    pub(crate) async fn new() -> Option<Self> {
+        if std::env::var(NO_ENGINE).as_deref() == Ok("1") {
+            return None;
+        }
+        let engine = Docker::connect(&target())
+            .await
+            .unwrap_or_else(|error| panic!("{error}; set {NO_ENGINE}=1 to go without"));
+        let facts = engine.facts().await.unwrap();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Some(Self {
+            engine,
+            facts,
+            name: format!("lfctl-it-{}-{count}", std::process::id()),
+            references: Mutex::default(),
+            foreign: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn owner(&self, part: &str) -> Owner {
+        Owner {
+            appliance: self.name.clone(),
+            part: part.to_owned(),
+        }
+    }
+
+    pub(crate) fn named(&self, part: &str) -> String {
+        format!("{}-{part}", self.name)
+    }
+
+    /// A source of these layers, from the base up, whose objects are removed
+    /// with the rig.
+    pub(crate) fn image(&self, name: &str, layers: &[&TestLayer]) -> ImageSource {
+        let config = json!({
+            "architecture": self.facts.architecture,
+            "os": "linux",
+            "config": { "Env": ["PATH=/bin"], "Labels": { "rig": self.named(name) } },
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": layers.iter().map(|layer| layer.meta.diff_id).collect::<Vec<_>>(),
+            },
+        });
+        let config = Bytes::from(config.to_string());
+        let descriptor = |media_type: &str, digest: Digest, size: u64| json!({ "mediaType": media_type, "digest": digest, "size": size });
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": descriptor(
+                "application/vnd.oci.image.config.v1+json",
+                Digest::of(&config),
+                config.len() as u64,
+            ),
+            "layers": layers
+                .iter()
+                .map(|layer| descriptor(&layer.meta.media_type, layer.meta.digest, layer.meta.size))
+                .collect::<Vec<_>>(),
+        });
+        let manifest = Bytes::from(manifest.to_string());
+        let blobs: BTreeMap<_, _> = layers
+            .iter()
+            .map(|layer| (layer.meta.digest, layer.blob.clone()))
+            .collect();
+        let open: OpenLayer = Arc::new(move |digest| {
+            let blob = blobs.get(digest).ok_or(io::ErrorKind::NotFound)?;
+            Ok(Box::new(io::Cursor::new(blob.clone())) as Box<dyn Read + Send>)
+        });
+        let reference = format!("registry.test/{}:1", self.named(name));
+        let config_digest = Digest::of(&config);
+        self.forget_reference(&reference);
+        self.forget_reference(&private_tag(&reference, &config_digest));
+        ImageSource {
+            keys: vec![name.to_owned()],
+            reference,
+            manifest_digest: Digest::of(&manifest),
+            config_digest,
+            manifest,
+            config,
+            layers: layers.iter().map(|layer| layer.meta.clone()).collect(),
+            open,
+        }
+    }
+
+    /// Has an image reference removed at the end.
+    pub(crate) fn forget_reference(&self, reference: &str) {
+        self.references.lock().unwrap().push(reference.to_owned());
+    }
+
+    /// Runs a docker command line, and another one at the end.
+    pub(crate) fn docker(&self, args: &[&str], undo: &[&str]) {
+        self.foreign
+            .lock()
+            .unwrap()
+            .push(undo.iter().map(|arg| (*arg).to_owned()).collect());
+        docker(args);
+    }
+
+    /// Loads an image with a shell and returns its id.
+    pub(crate) async fn shell(&self) -> String {
+        let base = busybox(&self.name);
+        self.load(vec![self.image("shell", &[&base])]).await[0]
+            .id
+            .clone()
+    }
+
+    pub(crate) async fn load(&self, images: Vec<ImageSource>) -> Vec<Loaded> {
+        load_images(&self.engine, &self.facts, images, &Silent)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn network(&self, name: &str, internal: bool) -> String {
+        let name = self.named(name);
+        let spec = NetworkSpec {
+            name: name.clone(),
+            owner: self.owner("network"),
+            internal,
+        };
+        self.engine.create_network(&spec).await.unwrap();
+        name
+    }
+
+    /// A container that runs a shell script; not made yet.
+    pub(crate) fn spec(&self, part: &str, image: &str, script: &str) -> ContainerSpec {
+        ContainerSpec {
+            name: self.named(part),
+            owner: self.owner(part),
+            image: image.to_owned(),
+            user: None,
+            entrypoint: Some(vec!["/bin/sh".to_owned(), "-c".to_owned()]),
+            command: Some(vec![script.to_owned()]),
+            env: BTreeMap::new(),
+            networks: Vec::new(),
+            mounts: Vec::new(),
+            tmpfs: Vec::new(),
+            extra_hosts: Vec::new(),
+            dns_options: Vec::new(),
+            ports: Vec::new(),
+            health: None,
+            stop_signal: None,
+            stop_timeout: None,
+            restart: false,
+            nofile: None,
+            config_hash: "hash".to_owned(),
+        }
+    }
+
+    /// Makes and starts a container and returns its name.
+    pub(crate) async fn run(&self, spec: &ContainerSpec) -> String {
+        self.engine.create(spec).await.unwrap();
+        self.engine.start(&spec.name).await.unwrap();
+        spec.name.clone()
+    }
+
+    /// Runs a container to its end and returns its exit code and output.
+    pub(crate) async fn run_to_end(&self, spec: &ContainerSpec) -> (i64, String) {
+        let name = self.run(spec).await;
+        let code = self.engine.wait(&name).await.unwrap();
+        let logs = self.engine.logs(&name, 100, None).await.unwrap();
+        (code, logs)
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for undo in self.foreign.get_mut().unwrap().drain(..) {
+            client(&undo);
+        }
+        let (engine, name) = (self.engine.clone(), self.name.clone());
+        let references = std::mem::take(self.references.get_mut().unwrap());
+        // A runtime of its own: the test's is in the middle of a poll.
+        let swept = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+                .block_on(sweep(&engine, &name, references))
+        })
+        .join();
+        let left = swept.unwrap_or_else(|_| vec!["everything: the sweep panicked".to_owned()]);
+        assert!(
+            left.is_empty() || std::thread::panicking(),
+            "left behind: {left:?}"
+        );
+    }
+}
+
+async fn sweep(engine: &Docker, name: &str, references: Vec<String>) -> Vec<String> {
+    let mut left = Vec::new();
+    for container in engine.containers(name).await.unwrap_or_default() {
+        let result = engine.remove(&container.name).await;
+        left.extend(result.err().map(|error| error.to_string()));
+    }
+    for network in engine.networks(name).await.unwrap_or_default() {
+        let result = engine.remove_network(&network.name).await;
+        left.extend(result.err().map(|error| error.to_string()));
+    }
+    for volume in engine.volumes(name).await.unwrap_or_default() {
+        let result = engine.remove_volume(&volume.name).await;
+        left.extend(result.err().map(|error| error.to_string()));
+    }
+    for reference in references {
+        let result = engine.untag(&reference).await;
+        left.extend(result.err().map(|error| error.to_string()));
+    }
+    left
+}
+
+/// A network namespace behind the host that stands for the outside world: a
+/// server on port 80 of an address nobody else has. Needs root.
+pub(crate) struct Outside {
+    name: String,
+    pub(crate) address: String,
+    server: Option<std::process::Child>,
+}
+
+impl Outside {
+    pub(crate) fn new(name: &str) -> Self {
+        // 203.0.113.0/24 is set aside for documentation; a /30 of it.
+        let base = std::process::id() % 63 * 4;
+        let (here, there) = (
+            format!("203.0.113.{}/30", base + 1),
+            format!("203.0.113.{}", base + 2),
+        );
+        let (veth, peer) = (format!("lfo{base}"), format!("lfp{base}"));
+        ip(&["netns", "add", name]);
+        let mut outside = Self {
+            name: name.to_owned(),
+            address: there.clone(),
+            server: None,
+        };
+        ip(&["link", "add", &veth, "type", "veth", "peer", "name", &peer]);
+        ip(&["link", "set", &peer, "netns", name]);
+        ip(&["addr", "add", &here, "dev", &veth]);
+        ip(&["link", "set", &veth, "up"]);
+        ip(&[
+            "-n",
+            name,
+            "addr",
+            "add",
+            &format!("{there}/30"),
+            "dev",
+            &peer,
+        ]);
+        ip(&["-n", name, "link", "set", &peer, "up"]);
+        let server = std::process::Command::new("ip")
+            .args(["netns", "exec", name, BUSYBOX])
+            .args(["nc", "-ll", "-p", "80", "-e", BUSYBOX, "echo", "outside"])
+            .spawn()
+            .unwrap();
+        outside.server = Some(server);
+        let target = (there.as_str(), 80);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(target).is_err() {
+            assert!(Instant::now() < deadline, "nobody listens on {there}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        outside
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+        // The link goes with the namespace.
+        let _ = std::process::Command::new("ip")
+            .args(["netns", "del", &self.name])
+            .output();
+    }
+}
+
+fn ip(args: &[&str]) {
+    let output = std::process::Command::new("ip")
+        .args(args)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {args:?}: {stderr}");
+}
+
+fn target() -> EngineTarget {
+    match std::env::var(ENGINE) {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => EngineTarget::Auto,
+    }
+}
+
+/// The client, talking to the engine under test.
+fn client(args: &[impl AsRef<std::ffi::OsStr>]) -> std::process::Output {
+    let mut command = std::process::Command::new("docker");
+    if let EngineTarget::Socket(path) = target() {
+        command.env("DOCKER_HOST", format!("unix://{}", path.display()));
+    }
+    command.args(args).output().unwrap()
+}
+
+pub(crate) fn docker(args: &[&str]) -> String {
+    let output = client(args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {args:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A gzip layer.
+#[derive(Clone)]
+pub(crate) struct TestLayer {
+    pub(crate) meta: Layer,
+    pub(crate) blob: Bytes,
+}
+
+/// A layer of files: path, mode and content.
+pub(crate) fn layer(files: &[(&str, u32, &[u8])]) -> TestLayer {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, mode, data) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(*mode);
+        header.set_size(data.len() as u64);
+        tar.append_data(&mut header, path, *data).unwrap();
+    }
+    let inflated = tar.into_inner().unwrap();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&inflated).unwrap();
+    let blob = Bytes::from(gzip.finish().unwrap());
+    TestLayer {
+        meta: Layer {
+            digest: Digest::of(&blob),
+            size: blob.len() as u64,
+            diff_id: Digest::of(&inflated),
+            unpacked: inflated.len() as u64,
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
+        },
+        blob,
+    }
+}
+
+/// A layer with a shell. `mark` makes it one that no other test has.
+pub(crate) fn busybox(mark: &str) -> TestLayer {
+    let busybox = std::fs::read(BUSYBOX)
+        .unwrap_or_else(|error| panic!("{BUSYBOX}: {error}; install busybox-static"));
+    let mut tools: Vec<(String, &[u8])> = Vec::new();
+    for tool in ["ip", "nc", "nslookup", "stat", "sleep", "cat", "kill"] {
+        tools.push((
+            format!("bin/{tool}"),
+            b"#!/bin/sh\nexec /bin/busybox ${0##*/} \"$@\"\n",
+        ));
+    }
+    let mut files: Vec<(&str, u32, &[u8])> = vec![
+        ("bin/busybox", 0o755, &busybox),
+        // The shell picks its applet by its name.
+        ("bin/sh", 0o755, &busybox),
+        ("mark", 0o644, mark.as_bytes()),
+    ];
+    files.extend(
+        tools
+            .iter()
+            .map(|(path, data)| (path.as_str(), 0o755, *data)),
+    );
+    layer(&files)
+}
+
+/// Bytes that do not compress.
+pub(crate) fn noise(seed: &str, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len + 64);
+    let mut block = Digest::of(seed.as_bytes()).hex();
+    while bytes.len() < len {
+        block = Digest::of(block.as_bytes()).hex();
+        bytes.extend(hex::decode(&block).unwrap());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Keeps every event.
+#[derive(Default)]
+pub(crate) struct Recorder(pub(crate) Mutex<Vec<Event>>);
+
+impl Reporter for Recorder {
+    fn event(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
