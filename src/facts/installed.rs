@@ -1,0 +1,174 @@
+//! What facts are about: an appliance as its files describe it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::Fact;
+use super::http::Basic;
+use super::langfuse::Door;
+use crate::appliance::state::State;
+use crate::appliance::{Appliance, ApplianceError};
+use crate::bundle::manifest::Release;
+use crate::engine::{Container, EngineFacts};
+use crate::stack::Stack;
+use crate::stack::render::Names;
+
+/// An appliance as its files describe it.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// Name of the appliance.
+    pub name: String,
+    /// What was installed.
+    pub release: Release,
+    /// Its definition.
+    pub stack: Stack,
+    /// Engine ids by the image keys that services use.
+    pub images: BTreeMap<String, String>,
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// Whether it speaks TLS there.
+    pub tls: bool,
+    /// The public URL: scheme, host and port.
+    pub url: String,
+    /// API key pair of the first project; `None` when it cannot be read.
+    pub keys: Option<Basic>,
+    /// Where lfctl keeps the appliance's state.
+    pub state_dir: PathBuf,
+    /// When its state was written last.
+    pub updated: Timestamp,
+}
+
+impl Installed {
+    /// Reads `site.toml` and `secrets.toml` beside a state that was read
+    /// already.
+    ///
+    /// # Errors
+    ///
+    /// One of the files cannot be read or is not valid.
+    pub fn read(appliance: &Appliance, state: State) -> Result<Self, ApplianceError> {
+        let site = appliance.site()?;
+        let secrets = appliance.secrets()?.unwrap_or_default();
+        let langfuse = &state.stack.langfuse;
+        let secret = |name: &str| Some(secrets.get(name)?.expose().to_owned());
+        let keys = secret(&langfuse.public_key)
+            .zip(secret(&langfuse.secret_key))
+            .map(|(user, password)| Basic {
+                user,
+                password: password.into(),
+            });
+        let url = match &site {
+            Some(site) => site.url.to_string(),
+            None => format!("http://{}", state.listen),
+        };
+        Ok(Self {
+            name: appliance.name().to_owned(),
+            images: state.image_ids(),
+            release: state.release,
+            stack: state.stack,
+            listen: state.listen,
+            tls: site.is_some_and(|site| site.tls.is_some()),
+            url,
+            keys,
+            state_dir: appliance.dir(),
+            updated: state.updated,
+        })
+    }
+
+    fn names(&self) -> Names<'_> {
+        Names {
+            appliance: &self.name,
+        }
+    }
+
+    /// Name of a service's container in the engine.
+    pub fn container(&self, service: &str) -> String {
+        self.names().container(service)
+    }
+
+    /// Name of a volume in the engine.
+    pub fn volume(&self, name: &str) -> String {
+        self.names().volume(name)
+    }
+
+    /// Name of the network without a route out.
+    pub fn internal(&self) -> String {
+        self.names().internal()
+    }
+
+    /// Name of the gateway's network.
+    pub fn edge(&self) -> String {
+        self.names().edge()
+    }
+
+    /// Host and port of the public URL, for the `Host` header.
+    pub fn authority(&self) -> &str {
+        self.url
+            .split_once("://")
+            .map_or(self.url.as_str(), |(_, authority)| authority)
+    }
+
+    /// Where web answers over plain HTTP. The gateway's own address, where
+    /// this host reaches it: that works whatever the site published.
+    /// Otherwise the published port.
+    pub(super) fn door(
+        &self,
+        engine: &Fact<EngineFacts>,
+        containers: &Fact<BTreeMap<String, Container>>,
+    ) -> Result<Door, String> {
+        let host = self.authority();
+        if engine.known().is_some_and(|engine| engine.rootless) {
+            return if self.tls {
+                Err(
+                    "containers of a rootless engine can be reached only by the published port, \
+                     which speaks TLS"
+                        .to_owned(),
+                )
+            } else {
+                Ok(Door::loopback(self.listen.port(), host))
+            };
+        }
+        let gateway = &self.stack.langfuse.gateway;
+        let container = containers
+            .as_result()?
+            .get(gateway)
+            .ok_or_else(|| format!("the engine has no container for {gateway}"))?;
+        let (edge, internal) = (self.edge(), self.internal());
+        let port = self.stack.langfuse.gateway_port;
+        Door::of_container(container, &[&edge, &internal], port, host)
+            .ok_or_else(|| format!("{} has no address, so it does not run", container.name))
+    }
+
+    /// The published port as this host reaches it without leaving itself.
+    pub(super) fn published(&self) -> SocketAddr {
+        here(self.listen)
+    }
+}
+
+fn here(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_port_is_asked_on_this_host() {
+        for (listen, asked) in [
+            ("0.0.0.0:8443", "127.0.0.1:8443"),
+            ("[::]:8443", "[::1]:8443"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("10.0.0.5:443", "10.0.0.5:443"),
+        ] {
+            assert_eq!(here(listen.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
+}
