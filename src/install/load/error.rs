@@ -1,0 +1,61 @@
+//! What can go wrong with loading.
+
+use std::io;
+
+use crate::engine::EngineError;
+use crate::oci::digest::Digest;
+
+/// Why an image is not in the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The engine refused something.
+    #[error("cannot load image `{reference}`")]
+    Engine {
+        /// The image.
+        reference: String,
+        /// What the engine said.
+        #[source]
+        source: EngineError,
+    },
+    /// A layer is not what was signed, or cannot be read.
+    #[error("layer {digest} of image `{reference}` cannot be used; the load was aborted")]
+    Layer {
+        /// The image.
+        reference: String,
+        /// The layer.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: io::Error,
+    },
+    /// Config or manifest are not the ones their digests name.
+    #[error("{part} of image `{reference}` is not {digest}")]
+    Source {
+        /// The image.
+        reference: String,
+        /// `config` or `manifest`.
+        part: &'static str,
+        /// What it should be.
+        digest: Digest,
+    },
+    /// The engine holds something else than what it was given.
+    #[error("the engine loaded `{reference}` as {found}, but the bundle says {expected}")]
+    Identity {
+        /// The image.
+        reference: String,
+        /// What the bundle says.
+        expected: String,
+        /// What the engine says.
+        found: String,
+    },
+    /// No thread could be started to read layers.
+    #[error("cannot start a thread to read image `{reference}`")]
+    Thread {
+        /// The image.
+        reference: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}

@@ -1,0 +1,195 @@
+//! Looks at what is there, for the plan and for preflight. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::InstallError;
+use super::plan::{Observed, Record, Standing};
+use super::preflight::DiskNeed;
+use super::steps::Steps;
+use crate::appliance::state::Status;
+use crate::engine::{
+    Container, ContainerEngine, ContainerState, HealthState, LABEL_APPLIANCE, LABEL_CONFIG,
+};
+use crate::stack::render::{self, Names};
+use crate::sys::disk::Disk;
+use crate::sys::host::{self, PortState};
+
+/// What exists under the names that the appliance wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Existing {
+    /// Containers by service.
+    pub containers: BTreeMap<String, Container>,
+    /// Objects that are not the appliance's, as `kind name`.
+    pub foreign: Vec<String>,
+    /// Networks by engine name, and whether each exists.
+    pub networks: BTreeMap<String, bool>,
+    /// Volumes by engine name, and whether each exists.
+    pub volumes: BTreeMap<String, bool>,
+}
+
+/// Looks up every name that the appliance wants.
+pub async fn existing<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Existing, InstallError> {
+    let (engine, stack) = (steps.engine, steps.bundle.stack());
+    let appliance = steps.appliance.name();
+    let names = Names { appliance };
+    let mut found = Existing::default();
+    let is_ours = |labels: &BTreeMap<String, String>| {
+        labels.get(LABEL_APPLIANCE).map(String::as_str) == Some(appliance)
+    };
+    for service in &stack.services {
+        let name = names.container(&service.name);
+        match engine.container(&name).await? {
+            Some(container) if is_ours(&container.labels) => {
+                found.containers.insert(service.name.clone(), container);
+            }
+            Some(_) => found.foreign.push(format!("container {name}")),
+            None => {}
+        }
+    }
+    for spec in render::networks(appliance) {
+        let network = engine.network(&spec.name).await?;
+        if network
+            .as_ref()
+            .is_some_and(|network| !is_ours(&network.labels))
+        {
+            found.foreign.push(format!("network {}", spec.name));
+        }
+        found.networks.insert(spec.name, network.is_some());
+    }
+    for (name, _) in render::volumes(stack, appliance) {
+        let volume = engine.volume(&name).await?;
+        if volume
+            .as_ref()
+            .is_some_and(|volume| !is_ours(&volume.labels))
+        {
+            found.foreign.push(format!("volume {name}"));
+        }
+        found.volumes.insert(name, volume.is_some());
+    }
+    Ok(found)
+}
+
+/// What the plan needs to know.
+pub async fn observe<E: ContainerEngine>(
+    steps: &Steps<'_, E>,
+    existing: &Existing,
+) -> Result<Observed, InstallError> {
+    let mut images = BTreeMap::new();
+    for (key, image) in &steps.images {
+        let held = steps.engine.image(&image.id).await?;
+        let tag_held = match image.tags.first() {
+            Some(tag) => steps
+                .engine
+                .image(tag)
+                .await?
+                .is_some_and(|i| i.id == image.id),
+            None => false,
+        };
+        images.insert(key.clone(), held.is_some() && tag_held);
+    }
+    let mut containers = BTreeMap::new();
+    for service in &steps.bundle.stack().services {
+        let standing = match (
+            existing.containers.get(&service.name),
+            steps.render(service),
+        ) {
+            (Some(container), Ok(rendered)) => standing(container, &rendered.spec.config_hash),
+            _ => Standing::Wrong,
+        };
+        containers.insert(service.name.clone(), standing);
+    }
+    let record = match &steps.before {
+        Some(state) if state.bundle == steps.bundle.digest() => match state.status {
+            Status::Installed => Record::Complete,
+            Status::Installing => Record::Begun,
+            Status::Uninstalled => Record::None,
+        },
+        _ => Record::None,
+    };
+    Ok(Observed {
+        images,
+        site_written: on_disk(&steps.appliance.site_path()).as_deref() == Some(steps.site_text),
+        secrets_complete: steps.appliance.secrets()?.as_ref() == Some(&steps.secrets),
+        networks: existing.networks.clone(),
+        volumes: existing.volumes.clone(),
+        containers,
+        record,
+    })
+}
+
+fn on_disk(path: &Path) -> Option<String> {
+    fs_err::read_to_string(path).ok()
+}
+
+fn standing(container: &Container, config_hash: &str) -> Standing {
+    if container.labels.get(LABEL_CONFIG).map(String::as_str) != Some(config_hash)
+        || container.state != ContainerState::Running
+    {
+        Standing::Wrong
+    } else if container.health == Some(HealthState::Healthy) {
+        Standing::Healthy
+    } else {
+        Standing::Running
+    }
+}
+
+/// What the disks must hold until the install is through.
+pub fn disk_needs<E: ContainerEngine>(steps: &Steps<'_, E>, observed: &Observed) -> Vec<DiskNeed> {
+    let images = &observed.images;
+    let manifest = steps.bundle.manifest();
+    let missing = || {
+        manifest
+            .images
+            .iter()
+            .filter(|(key, _)| !images.get(*key).copied().unwrap_or(false))
+            .map(|(_, image)| image)
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let unpacked: u64 = missing()
+        .flat_map(|image| &image.layers)
+        .filter(|layer| seen.insert(layer.diff_id))
+        .map(|layer| layer.unpacked)
+        .sum();
+    // The engine keeps one archive at a time in its own temporary directory.
+    let largest: u64 = missing()
+        .map(|image| image.layers.iter().map(|layer| layer.size).sum())
+        .max()
+        .unwrap_or(0);
+    // Volumes that exist hold their data already.
+    let data = if observed.volumes.values().all(|exists| *exists) {
+        0
+    } else {
+        steps.bundle.stack().requires.data_mib * 1024 * 1024
+    };
+    let root = &steps.facts.data_root;
+    let disk = Disk::of(Path::new(root)).ok();
+    vec![DiskNeed::on(
+        disk.as_ref(),
+        root,
+        "images and data",
+        unpacked + largest + data,
+    )]
+}
+
+/// Whether the gateway can listen where the site wants it; `None` when this
+/// appliance's own gateway does so already.
+pub fn port(
+    existing: &Existing,
+    gateway: &str,
+    listen: SocketAddr,
+) -> Result<Option<(SocketAddr, PortState)>, InstallError> {
+    let ours = existing.containers.get(gateway).is_some_and(|container| {
+        container.state == ContainerState::Running
+            && container
+                .ports
+                .values()
+                .flatten()
+                .any(|address| *address == listen.to_string())
+    });
+    if ours {
+        return Ok(None);
+    }
+    Ok(Some((listen, host::port_free(listen)?)))
+}

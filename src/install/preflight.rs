@@ -1,0 +1,305 @@
+//! What must hold before anything changes.
+//!
+//! Pure: findings are made from values that were gathered before. Every
+//! finding says what was seen and what to type next.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use indicatif::HumanBytes;
+
+use crate::appliance::journal::Unfinished;
+use crate::appliance::state::{State, Status};
+use crate::bundle::manifest::BundleManifest;
+use crate::engine::EngineFacts;
+use crate::oci::digest::Digest;
+use crate::report::finding::{Finding, Remedy, Severity};
+use crate::stack::Stack;
+use crate::sys::disk::Disk;
+use crate::sys::host::PortState;
+
+/// Everything preflight looks at.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// Name of the appliance.
+    pub appliance: &'a str,
+    /// The bundle.
+    pub manifest: &'a BundleManifest,
+    /// Digest of its `index.json`.
+    pub bundle: Digest,
+    /// The stack inside.
+    pub stack: &'a Stack,
+    /// The engine.
+    pub engine: &'a EngineFacts,
+    /// What is recorded as installed.
+    pub state: Option<&'a State>,
+    /// A change that broke off.
+    pub unfinished: Option<&'a Unfinished>,
+    /// CPU flags of the host.
+    pub cpu_flags: &'a BTreeSet<String>,
+    /// Bytes that the plan will write, by filesystem.
+    pub needs: &'a [DiskNeed],
+    /// Where the gateway will listen, and whether that is free. `None` when
+    /// this appliance itself holds it.
+    pub port: Option<(SocketAddr, PortState)>,
+    /// Volumes of this name exist.
+    pub volumes_exist: bool,
+    /// `secrets.toml` exists.
+    pub secrets_exist: bool,
+    /// Objects of the wanted names that are not lfctl's, as `kind name`.
+    pub foreign: &'a [String],
+}
+
+/// What one filesystem must hold.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct DiskNeed {
+    /// A path on it.
+    pub path: String,
+    /// What is written there.
+    pub purpose: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Bytes that are free, or `None` where lfctl cannot see the engine's disk.
+    pub free: Option<u64>,
+}
+
+impl DiskNeed {
+    /// A need on the disk that was looked at.
+    pub fn on(disk: Option<&Disk>, path: &str, purpose: &str, bytes: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            purpose: purpose.to_owned(),
+            bytes,
+            free: disk.map(|disk| disk.free),
+        }
+    }
+}
+
+/// All findings, blocking ones first.
+pub fn examine(inputs: &Inputs<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    appliance(inputs, &mut findings);
+    engine(inputs, &mut findings);
+    host(inputs, &mut findings);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
+}
+
+fn finding(
+    id: &str,
+    severity: Severity,
+    message: String,
+    evidence: impl Into<String>,
+    remedy: Remedy,
+) -> Finding {
+    Finding {
+        id: id.to_owned(),
+        severity,
+        message,
+        evidence: evidence.into(),
+        remedy,
+    }
+}
+
+fn appliance(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
+    let name = inputs.appliance;
+    let wanted = &inputs.manifest.release;
+    if let Some(state) = inputs.state {
+        if state.status == Status::Installed && state.bundle != inputs.bundle {
+            findings.push(finding(
+                "appliance.already-installed",
+                Severity::Blocking,
+                format!("appliance `{name}` is installed from another bundle"),
+                format!("installed {}, this bundle holds {wanted}", state.release),
+                Remedy::command(
+                    "upgrade it, or install under another name with `--name`",
+                    "lfctl upgrade --offline BUNDLE",
+                ),
+            ));
+        }
+        if state.release.name != wanted.name {
+            findings.push(finding(
+                "appliance.other-release-line",
+                Severity::Blocking,
+                format!(
+                    "the data of `{name}` belongs to release line `{}`",
+                    state.release.name
+                ),
+                format!("this bundle holds {wanted}"),
+                Remedy::text("install under another name with `--name`"),
+            ));
+        }
+        let highest = state.highest_counters.get(&wanted.name).copied();
+        if let Some(highest) = highest.filter(|highest| *highest > wanted.counter) {
+            findings.push(finding(
+                "appliance.downgrade",
+                Severity::Blocking,
+                format!("the bundle is older than what `{name}` has run before"),
+                format!(
+                    "counter {} in the bundle, {highest} seen on this host",
+                    wanted.counter
+                ),
+                Remedy::text(
+                    "bring the bundle of the newer release; its databases cannot be read by an \
+                     older one",
+                ),
+            ));
+        }
+    }
+    if let Some(run) = inputs.unfinished
+        && run.bundle.is_some_and(|bundle| bundle != inputs.bundle)
+    {
+        let what = run
+            .release
+            .as_ref()
+            .map_or_else(|| "another bundle".to_owned(), ToString::to_string);
+        findings.push(finding(
+            "appliance.unfinished",
+            Severity::Blocking,
+            format!("an unfinished {} of {what} is in the way", run.command),
+            format!("begun {}", run.at),
+            Remedy::command(
+                "finish it with the bundle it was begun with, or remove what it made",
+                format!("lfctl uninstall --name {name}"),
+            ),
+        ));
+    }
+    if inputs.volumes_exist && !inputs.secrets_exist {
+        findings.push(finding(
+            "appliance.data-without-secrets",
+            Severity::Blocking,
+            format!("volumes of `{name}` hold data, and the secrets to read it are missing"),
+            "secrets.toml does not exist",
+            Remedy::command(
+                "put secrets.toml back from your backup, or remove the data for good",
+                format!("lfctl uninstall --name {name} --purge"),
+            ),
+        ));
+    }
+    for object in inputs.foreign {
+        findings.push(finding(
+            "engine.foreign-object",
+            Severity::Blocking,
+            format!("{object} exists and was not made by lfctl for `{name}`"),
+            "it does not carry the label of this appliance",
+            Remedy::text(format!(
+                "choose another name with `--name`, or remove {object} yourself if it is not \
+                 needed"
+            )),
+        ));
+    }
+}
+
+fn engine(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
+    let (facts, platform) = (inputs.engine, &inputs.manifest.platform);
+    if facts.os != platform.os || facts.architecture != platform.architecture {
+        findings.push(finding(
+            "engine.platform",
+            Severity::Blocking,
+            format!("the bundle holds images for {platform}"),
+            format!("the engine runs {}/{}", facts.os, facts.architecture),
+            Remedy::text("bring the bundle made for this platform"),
+        ));
+    }
+    if !facts.proxies.is_empty() {
+        findings.push(finding(
+            "engine.proxy",
+            Severity::Warning,
+            "the engine has a proxy configured, which it hands to containers".to_owned(),
+            facts.proxies.join(", "),
+            Remedy::text("remove the proxy from the engine's configuration on an offline host"),
+        ));
+    }
+}
+
+fn host(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
+    let requires = &inputs.stack.requires;
+    let memory_mib = inputs.engine.memory / (1024 * 1024);
+    if memory_mib < requires.memory_mib {
+        findings.push(finding(
+            "host.memory",
+            Severity::Blocking,
+            format!("the stack needs {} MiB of memory", requires.memory_mib),
+            format!("the engine has {memory_mib} MiB"),
+            Remedy::text("give the host more memory"),
+        ));
+    } else if memory_mib < requires.recommended_memory_mib {
+        findings.push(finding(
+            "host.memory",
+            Severity::Warning,
+            format!(
+                "{} MiB of memory are recommended",
+                requires.recommended_memory_mib
+            ),
+            format!("the engine has {memory_mib} MiB"),
+            Remedy::text("give the host more memory before it takes real load"),
+        ));
+    }
+    if inputs.engine.cpus < requires.recommended_cpus {
+        findings.push(finding(
+            "host.cpus",
+            Severity::Warning,
+            format!("{} CPUs are recommended", requires.recommended_cpus),
+            format!("the engine has {}", inputs.engine.cpus),
+            Remedy::text("give the host more CPUs before it takes real load"),
+        ));
+    }
+    // Flags are named as x86 names them.
+    let is_x86 = inputs.engine.architecture == "amd64";
+    for flag in requires.cpu_flags.iter().filter(|_| is_x86) {
+        if !inputs.cpu_flags.is_empty() && !inputs.cpu_flags.contains(flag) {
+            findings.push(finding(
+                "host.cpu-flags",
+                Severity::Blocking,
+                format!("the CPU lacks `{flag}`, without which a service dies at its start"),
+                "flags in /proc/cpuinfo",
+                Remedy::text("on a virtual machine, pass the host's CPU model through"),
+            ));
+        }
+    }
+    for need in inputs.needs {
+        match need.free {
+            Some(free) if free < need.bytes => findings.push(finding(
+                "host.disk-space",
+                Severity::Blocking,
+                format!(
+                    "{} needs {} on the filesystem of {}",
+                    need.purpose,
+                    HumanBytes(need.bytes),
+                    need.path
+                ),
+                format!("{} are free", HumanBytes(free)),
+                Remedy::command(
+                    format!("free {} there", HumanBytes(need.bytes - free)),
+                    format!("df -h {}", need.path),
+                ),
+            )),
+            Some(_) => {}
+            None => findings.push(finding(
+                "host.disk-space",
+                Severity::Warning,
+                format!("could not see how much room {} has", need.path),
+                format!("{} are needed for {}", HumanBytes(need.bytes), need.purpose),
+                Remedy::command("check it yourself", format!("df -h {}", need.path)),
+            )),
+        }
+    }
+    if let Some((address, state)) = &inputs.port {
+        let message = match state {
+            PortState::Free => return,
+            PortState::InUse => format!("port {address} is in use"),
+            PortState::NotLocal => format!("{address} is not an address of this host"),
+            PortState::Denied => format!("lfctl may not use port {address}"),
+        };
+        findings.push(finding(
+            "host.port",
+            Severity::Blocking,
+            message,
+            "seen by binding it",
+            Remedy::command(
+                "free it, or choose another `listen` in site.toml",
+                format!("ss -ltnp 'sport = :{}'", address.port()),
+            ),
+        ));
+    }
+}
