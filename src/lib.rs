@@ -13,7 +13,10 @@
 pub mod appliance;
 pub mod bundle;
 pub mod cli;
+pub mod doctor;
 pub mod engine;
+pub mod facts;
+pub mod install;
 pub mod oci;
 pub mod report;
 pub mod sign;

@@ -3,8 +3,22 @@
 //! People read stderr, programs read stdout. Prompts live here and nowhere
 //! else, and never appear without a terminal.
 
+pub mod args;
+pub mod bundle;
 pub mod completions;
+#[cfg(feature = "pull")]
+pub mod create;
+pub mod doctor;
 pub mod failure;
+pub mod install;
+pub mod key;
+pub mod logs;
+pub mod password;
+mod signal;
+pub mod status;
+pub mod trust;
+pub mod uninstall;
+mod wizard;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,19 +62,33 @@ pub struct GlobalArgs {
     /// Keep configuration, state and logs below DIR instead of below /
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Container engine: docker, podman or a local socket as `unix:///PATH`
-    #[arg(
-        long,
-        global = true,
-        value_name = "ENGINE",
-        env = "LFCTL_ENGINE",
-        default_value = "auto"
-    )]
-    engine: EngineTarget,
+    /// Container engine: docker, podman or a local socket as `unix:///PATH`; without it, the first
+    /// that answers
+    #[arg(long, global = true, value_name = "ENGINE", env = "LFCTL_ENGINE")]
+    engine: Option<EngineTarget>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make, verify and look into bundles
+    #[command(subcommand)]
+    Bundle(bundle::Command),
+    /// Make and show key pairs that sign bundles
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Decide whose bundles this host accepts
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Install Langfuse from a bundle, offline
+    Install(Box<install::Args>),
+    /// Show what is installed and how it stands
+    Status(status::Args),
+    /// Check that the appliance is well and that nothing leaves it
+    Doctor(doctor::Args),
+    /// Show what a service wrote
+    Logs(logs::Args),
+    /// Take an appliance off this host; its data stays unless --purge is given
+    Uninstall(uninstall::Args),
     /// Print the completion script of a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -104,7 +132,7 @@ impl Context {
             reporter,
             json: global.json,
             yes: global.yes,
-            engine: global.engine,
+            engine: global.engine.unwrap_or_default(),
         }
     }
 
@@ -115,17 +143,35 @@ impl Context {
     ///
     /// Stdout cannot be written for another reason, such as a full disk.
     pub fn print(&self, value: &impl serde::Serialize, text: &str) -> Result<(), Failure> {
-        use std::io::Write;
         let text = if self.json {
             serde_json::to_string_pretty(value)
                 .map_err(|error| Failure::from_error(Kind::Bug, &error))?
         } else {
             text.trim_end().to_owned()
         };
-        match writeln!(std::io::stdout().lock(), "{text}") {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
+        write_stdout(&text)
+    }
+
+    /// As [`Context::print`], but as one line among the events of a stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::print`].
+    pub fn print_line(&self, value: &impl serde::Serialize, text: &str) -> Result<(), Failure> {
+        if !self.json {
+            return write_stdout(text.trim_end());
         }
+        let line =
+            serde_json::to_string(value).map_err(|error| Failure::from_error(Kind::Bug, &error))?;
+        write_stdout(&line)
+    }
+}
+
+fn write_stdout(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -148,6 +194,14 @@ impl Command {
     /// Name for events.
     fn name(&self) -> &'static str {
         match self {
+            Self::Bundle(command) => command.name(),
+            Self::Key(command) => command.name(),
+            Self::Trust(command) => command.name(),
+            Self::Install(_) => "install",
+            Self::Status(_) => "status",
+            Self::Doctor(_) => "doctor",
+            Self::Logs(_) => "logs",
+            Self::Uninstall(_) => "uninstall",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -156,12 +210,29 @@ impl Command {
     /// Whether `--json` means a stream of events; otherwise it is one document.
     fn streams(&self) -> bool {
         match self {
-            Self::Completions(_) | Self::Man(_) => false,
+            Self::Bundle(command) => command.streams(),
+            Self::Install(_) => true,
+            Self::Uninstall(args) => !args.is_dry_run(),
+            Self::Key(_)
+            | Self::Trust(_)
+            | Self::Status(_)
+            | Self::Doctor(_)
+            | Self::Logs(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
         }
     }
 
     async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
+            Self::Bundle(command) => command.run(context).await,
+            Self::Key(command) => command.run(context),
+            Self::Trust(command) => command.run(context),
+            Self::Install(args) => args.run(context).await,
+            Self::Status(args) => args.run(context).await,
+            Self::Doctor(args) => args.run(context).await,
+            Self::Logs(args) => args.run(context).await,
+            Self::Uninstall(args) => args.run(context).await,
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
         }
@@ -209,7 +280,9 @@ fn finish(context: &Context, streams: bool, result: &Result<(), Failure>) -> Exi
             (failure.kind().exit_code(), Some(failure.report().clone()))
         }
     };
-    if context.json && (streams || report.is_some()) {
+    // A document that shows the failure itself stays the only one on stdout.
+    let shown = result.as_ref().is_err_and(Failure::is_shown);
+    if context.json && (streams || (report.is_some() && !shown)) {
         JsonLines.event(&Event::Finished {
             exit_code: code,
             error: report,

@@ -4,12 +4,14 @@
 //! `From` impls here give each its kind and tell the operator what to type
 //! next. The README's table of exit codes is compared with [`Kind`] by a test.
 
+mod bundle;
+mod from;
+
 use std::error::Error;
 use std::io::Write;
 
 use console::style;
 
-use crate::engine::EngineError;
 use crate::report::event::ErrorReport;
 
 /// Why a command failed, as a script needs to tell it apart.
@@ -117,6 +119,13 @@ impl Failure {
         failure
     }
 
+    /// Adds a cause.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.report.causes.push(cause.into());
+        self
+    }
+
     /// Adds what to type next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -129,6 +138,11 @@ impl Failure {
     pub fn already_shown(mut self) -> Self {
         self.shown = true;
         self
+    }
+
+    /// Whether it was shown already.
+    pub fn is_shown(&self) -> bool {
+        self.shown
     }
 
     /// Why it failed.
@@ -162,28 +176,5 @@ impl Failure {
         for hint in &self.report.hints {
             let _ = writeln!(stderr, "{} {hint}", style("hint:").cyan().for_stderr());
         }
-    }
-}
-
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        let failure = Self::from_error(Kind::Engine, &error);
-        match error {
-            EngineError::Unreachable { .. } => failure.hint(
-                "start the engine (`systemctl start docker`) or name its socket with \
-                 `--engine unix:///path/to.sock`",
-            ),
-            EngineError::Foreign { kind, ref name, .. } => failure.hint(format!(
-                "choose another name with `--name`, or remove the {kind} `{name}` yourself if \
-                 it is not needed"
-            )),
-            _ => failure,
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::from_error(Kind::LocalIo, &error)
     }
 }

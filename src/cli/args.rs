@@ -1,0 +1,118 @@
+//! Argument groups that several commands share.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::Context;
+use super::failure::{Failure, Kind};
+use crate::appliance::Appliance;
+use crate::appliance::audit::{self, Deed};
+use crate::bundle::open::{Bundle, UntrustedBundle};
+use crate::report::event::{Level, notice};
+use crate::sign::TrustStore;
+
+/// Which appliance.
+#[derive(Debug, clap::Args)]
+pub struct NameArg {
+    /// Name of the appliance on this host
+    #[arg(long, value_name = "NAME", default_value = "langfuse")]
+    pub name: String,
+}
+
+/// Which bundle, and how far it is trusted.
+#[derive(Debug, clap::Args)]
+pub struct BundleArg {
+    /// The bundle; may be left out when exactly one `*.tar` lies here or beside lfctl
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: Option<PathBuf>,
+    /// Take the bundle without checking who signed it; the audit log keeps that
+    #[arg(long)]
+    pub insecure_skip_signature: bool,
+}
+
+impl BundleArg {
+    /// Opens the bundle and verifies its head. `appliance` gets an audit
+    /// entry when the signature is skipped.
+    ///
+    /// # Errors
+    ///
+    /// No bundle or several, no trusted key, or a bundle that is not what a
+    /// trusted key signed.
+    pub(super) fn open(
+        &self,
+        context: &Context,
+        appliance: Option<&Appliance>,
+    ) -> Result<Bundle, Failure> {
+        let untrusted = UntrustedBundle::open(&self.path()?)?;
+        if !self.insecure_skip_signature {
+            let store =
+                TrustStore::load(&context.paths.trusted_keys(), &context.paths.revoked_keys())?;
+            return Ok(untrusted.verify(&store)?);
+        }
+        let bundle = untrusted.trust_blindly()?;
+        notice(
+            context.reporter.as_ref(),
+            Level::Warning,
+            "bundle.signature-skipped",
+            "nobody vouches for this bundle: its signature was not checked",
+        );
+        if let Some(appliance) = appliance {
+            let deed = Deed {
+                command: "open with --insecure-skip-signature".to_owned(),
+                bundle: Some(bundle.digest()),
+                key: Some("none".to_owned()),
+                result: "accepted".to_owned(),
+            };
+            audit::append(&appliance.audit_path(), deed)?;
+        }
+        Ok(bundle)
+    }
+
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.bundle {
+            return Ok(path.clone());
+        }
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|exe| exe.parent().map(Path::to_owned));
+        let mut found = Vec::new();
+        for dir in [Some(PathBuf::from(".")), beside].into_iter().flatten() {
+            found.extend(bundles_in(&dir)?);
+            if !found.is_empty() {
+                break;
+            }
+        }
+        match found.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(
+                Failure::new(Kind::Usage, "no bundle was named and none lies here")
+                    .hint("name it: `lfctl install --offline BUNDLE`"),
+            ),
+            several => Err(Failure::new(
+                Kind::Usage,
+                format!("{} bundles lie here; which one?", several.len()),
+            )
+            .hint(format!(
+                "name one of {}",
+                several
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))),
+        }
+    }
+}
+
+fn bundles_in(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tar") && path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

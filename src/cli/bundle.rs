@@ -1,0 +1,174 @@
+//! `lfctl bundle`: make, verify and look into bundles.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Context;
+use super::args::BundleArg;
+use super::failure::Failure;
+use crate::bundle::manifest::BundleManifest;
+use crate::bundle::open::{Bundle, UntrustedBundle};
+use crate::oci::digest::Digest;
+use crate::sign::{KeyId, TrustStore, TrustedKey};
+
+/// Subcommands of `lfctl bundle`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Pull the images of a spec and write a signed bundle; needs no engine
+    #[cfg(feature = "pull")]
+    Create(super::create::Args),
+    /// Check the signature and every byte, and print a receipt
+    Verify(VerifyArgs),
+    /// Show what a bundle holds, after checking its signature
+    Inspect(InspectArgs),
+}
+
+impl Command {
+    /// Name for events.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "pull")]
+            Self::Create(_) => "bundle create",
+            Self::Verify(_) => "bundle verify",
+            Self::Inspect(_) => "bundle inspect",
+        }
+    }
+
+    /// Whether `--json` means a stream of events.
+    pub(super) fn streams(&self) -> bool {
+        match self {
+            #[cfg(feature = "pull")]
+            Self::Create(_) => true,
+            Self::Verify(_) | Self::Inspect(_) => false,
+        }
+    }
+
+    #[cfg_attr(
+        not(feature = "pull"),
+        expect(clippy::unused_async, reason = "only making a bundle waits")
+    )]
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            #[cfg(feature = "pull")]
+            Self::Create(args) => args.run(context).await,
+            Self::Verify(args) => args.run(context),
+            Self::Inspect(args) => args.run(context),
+        }
+    }
+}
+
+/// Which bundle, and whose signature counts.
+#[derive(Debug, clap::Args)]
+struct Which {
+    #[command(flatten)]
+    bundle: BundleArg,
+    /// Trust this public key alone, instead of the keys of this host
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure_skip_signature")]
+    trusted_key: Option<PathBuf>,
+}
+
+impl Which {
+    fn open(&self, context: &Context) -> Result<Bundle, Failure> {
+        let Some(file) = &self.trusted_key else {
+            return self.bundle.open(context, None);
+        };
+        let key = TrustedKey::parse(&fs::read_to_string(file)?)?;
+        let untrusted = UntrustedBundle::open(&self.bundle.path()?)?;
+        Ok(untrusted.verify(&TrustStore::of([key]))?)
+    }
+}
+
+/// Arguments of `lfctl bundle verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+impl VerifyArgs {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let bundle = self.which.open(context)?;
+        let receipt = bundle.verify_blobs(context.reporter.as_ref())?;
+        context.print(&receipt, &receipt.to_string())
+    }
+}
+
+/// Arguments of `lfctl bundle inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// What `inspect` prints as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Inspection<'a> {
+    size: u64,
+    index: Digest,
+    key_id: Option<KeyId>,
+    unpacked_bytes: u64,
+    manifest: &'a BundleManifest,
+}
+
+impl InspectArgs {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let bundle = self.which.open(context)?;
+        let inspection = Inspection {
+            size: bundle.size(),
+            index: bundle.digest(),
+            key_id: bundle.key_id(),
+            unpacked_bytes: bundle.manifest().unpacked_bytes(),
+            manifest: bundle.manifest(),
+        };
+        context.print(&inspection, &describe(&inspection))
+    }
+}
+
+fn describe(inspection: &Inspection<'_>) -> String {
+    let manifest = inspection.manifest;
+    let signer = inspection
+        .key_id
+        .map_or_else(|| "NOT CHECKED".to_owned(), |key| format!("key {key}"));
+    let from: Vec<_> = manifest
+        .upgrade
+        .from
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let mut text = format!(
+        "release     {} (counter {})\ncreated     {}\nplatform    {}\nneeds       lfctl {} or later\n\
+         upgrades    {}\nsigned by   {signer}\nindex       {}\nsize        {} ({} unpacked)\n\nimages\n",
+        manifest.release,
+        manifest.release.counter,
+        manifest.created,
+        manifest.platform,
+        manifest.lfctl,
+        if from.is_empty() {
+            "from no release".to_owned()
+        } else {
+            format!("from {}", from.join(", "))
+        },
+        inspection.index,
+        HumanBytes(inspection.size),
+        HumanBytes(inspection.unpacked_bytes),
+    );
+    for (key, image) in &manifest.images {
+        let bytes = image.layers.iter().map(|layer| layer.size).sum();
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "  {key:<12} {} ({} layers, {})\n  {:<12} {}",
+            image.reference,
+            image.layers.len(),
+            HumanBytes(bytes),
+            "",
+            image.manifest,
+        );
+    }
+    text
+}

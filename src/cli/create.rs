@@ -1,0 +1,113 @@
+//! `lfctl bundle create`.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+
+use super::Context;
+use super::failure::{Failure, Kind};
+use super::password::{PasswordArg, read_secret_key};
+use super::signal::asked_to_stop;
+use crate::bundle::create::{Options, create};
+use crate::bundle::lock::Lock;
+use crate::bundle::spec::BundleSpec;
+use crate::oci::registry::Credentials;
+use crate::sys::fs::write_atomically;
+
+/// Arguments of `lfctl bundle create`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to bundle, such as `bundles/langfuse-4.toml`
+    spec: PathBuf,
+    /// Where the bundle goes
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Secret key that signs it
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    #[command(flatten)]
+    password: PasswordArg,
+    /// Ask ADDRESS wherever a reference names REGISTRY; may be repeated
+    #[arg(long, value_name = "REGISTRY=ADDRESS", value_parser = mirror)]
+    mirror: Vec<(String, String)>,
+    /// Speak HTTP without TLS: to the mirrors if there are any, else to every registry
+    #[arg(long)]
+    plain_http: bool,
+    /// Platform of the images, such as `linux/arm64`; the first of the spec unless chosen
+    #[arg(long)]
+    platform: Option<String>,
+    /// Refuse an image that is not the one in the lock
+    #[arg(long)]
+    locked: bool,
+    /// The lock; beside the spec unless named
+    #[arg(long, value_name = "FILE")]
+    lock: Option<PathBuf>,
+}
+
+fn mirror(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((registry, address)) if !registry.is_empty() && !address.is_empty() => {
+            Ok((registry.to_owned(), address.to_owned()))
+        }
+        _ => Err("write REGISTRY=ADDRESS, such as docker.io=127.0.0.1:5000".to_owned()),
+    }
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let spec = BundleSpec::parse(&fs::read_to_string(&self.spec)?)
+            .map_err(|error| Failure::spec(&self.spec, &error))?;
+        let key = read_secret_key(&self.key, &self.password)?;
+        let lock_file = self.lock_file();
+        let options = Options {
+            lock: self.read_lock(&lock_file)?,
+            platform: self.platform,
+            mirrors: self.mirror,
+            plain_http: self.plain_http,
+            credentials: credentials()?,
+            created: None,
+            output: self.output,
+        };
+        let created = tokio::select! {
+            created = create(&spec, &options, &key, context.reporter.as_ref()) => created?,
+            () = asked_to_stop() => {
+                return Err(Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
+                    .hint("run the same command again"));
+            }
+        };
+        if options.lock.is_none() {
+            write_atomically(&lock_file, created.lock.to_text()?.as_bytes(), 0o644)?;
+        }
+        context.print_line(&created.receipt, &created.receipt.to_string())
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.lock
+            .clone()
+            .unwrap_or_else(|| Lock::path_beside(&self.spec))
+    }
+
+    fn read_lock(&self, file: &std::path::Path) -> Result<Option<Lock>, Failure> {
+        if !self.locked {
+            return Ok(None);
+        }
+        Ok(Some(Lock::parse(&fs::read_to_string(file)?)?))
+    }
+}
+
+/// Docker's logins, where there are any.
+fn credentials() -> Result<Credentials, Failure> {
+    let Some(path) = Credentials::default_path() else {
+        return Ok(Credentials::default());
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => Credentials::parse(&text).map_err(|error| {
+            Failure::new(
+                Kind::Config,
+                format!("`{}` cannot be read: {error}", path.display()),
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Credentials::default()),
+        Err(error) => Err(error.into()),
+    }
+}

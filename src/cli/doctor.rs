@@ -1,0 +1,140 @@
+//! `lfctl doctor`: is the appliance well, and does anything leave it.
+
+use clap::ValueEnum;
+
+use super::Context;
+use super::args::NameArg;
+use super::failure::{Failure, Kind};
+use crate::appliance::Appliance;
+use crate::appliance::state::Status;
+use crate::doctor::{self, CHECKS, Counts};
+use crate::engine::docker::Docker;
+use crate::facts::{self, Installed};
+use crate::report::event::{Outcome, Step};
+
+/// Arguments of `lfctl doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    name: NameArg,
+    /// Only these checks or groups of checks, such as `egress`
+    #[arg(long, value_name = "ID", value_delimiter = ',', num_args = 1..)]
+    only: Vec<String>,
+    /// What makes the exit code speak of failure
+    #[arg(long, value_name = "SEVERITY", default_value = "blocking")]
+    fail_on: FailOn,
+    /// Show also what passed, with what was seen
+    #[arg(long)]
+    all: bool,
+    /// List the checks and look at nothing
+    #[arg(long, conflicts_with_all = ["only", "all"])]
+    list: bool,
+}
+
+/// From which severity on the exit code speaks of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Blocking findings
+    Blocking,
+    /// Warnings too
+    Warning,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        if self.list {
+            return list(context);
+        }
+        let checks = doctor::select(&self.only).map_err(|name| {
+            Failure::new(Kind::Usage, format!("there is no check or group `{name}`"))
+                .hint("`lfctl doctor --list` lists them")
+        })?;
+        let installed = installed(context, &self.name.name)?;
+        let engine = Docker::connect(&context.engine).await?;
+        let step = Step::start(
+            context.reporter.as_ref(),
+            "examine",
+            "looking at the appliance",
+        );
+        let probes = doctor::probes(&checks);
+        let facts = Box::pin(facts::gather(&engine, installed, &probes)).await;
+        let examination = doctor::examine(&facts, &checks);
+        step.finish(Outcome::Done, Some(examination.counts.to_string()));
+        context.print(
+            &examination,
+            &examination.text(self.all || !self.only.is_empty()),
+        )?;
+        verdict(examination.counts, self.fail_on)
+    }
+}
+
+fn installed(context: &Context, name: &str) -> Result<Installed, Failure> {
+    let appliance = Appliance::named(&context.paths, name)?;
+    let missing = |text: String| {
+        Failure::new(Kind::Failed, text).hint("`lfctl status` lists what is on this host")
+    };
+    let state = appliance
+        .state()?
+        .ok_or_else(|| missing(format!("no appliance `{name}` is installed on this host")))?;
+    if state.status == Status::Uninstalled {
+        return Err(missing(format!(
+            "appliance `{name}` was uninstalled; only its data is left"
+        )));
+    }
+    Ok(Installed::read(&appliance, state)?)
+}
+
+fn verdict(counts: Counts, fail_on: FailOn) -> Result<(), Failure> {
+    if counts.blocking > 0 {
+        let message = format!("{} blocking findings", counts.blocking);
+        return Err(Failure::new(Kind::Blocked, message).already_shown());
+    }
+    if counts.warnings > 0 && fail_on == FailOn::Warning {
+        let message = format!("{} warnings", counts.warnings);
+        return Err(Failure::new(Kind::Warnings, message).already_shown());
+    }
+    Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct Listed {
+    id: &'static str,
+    title: &'static str,
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let listed: Vec<_> = CHECKS
+        .iter()
+        .map(|check| Listed {
+            id: check.id,
+            title: check.title,
+        })
+        .collect();
+    let width = listed.iter().map(|check| check.id.len()).max().unwrap_or(0);
+    let text: Vec<_> = listed
+        .iter()
+        .map(|check| format!("{:width$}  {}", check.id, check.title))
+        .collect();
+    context.print(&listed, &text.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_follows_the_worst_finding() {
+        let counts = |blocking, warnings, could_not_check| Counts {
+            warnings,
+            blocking,
+            could_not_check,
+            ..Counts::default()
+        };
+        let code = |counts, fail_on| verdict(counts, fail_on).err().map(|f| f.kind());
+        assert_eq!(code(counts(0, 1, 3), FailOn::Blocking), None);
+        assert_eq!(code(counts(0, 1, 0), FailOn::Warning), Some(Kind::Warnings));
+        assert_eq!(code(counts(1, 1, 0), FailOn::Blocking), Some(Kind::Blocked));
+        assert_eq!(code(counts(1, 0, 0), FailOn::Warning), Some(Kind::Blocked));
+        assert_eq!(code(counts(0, 0, 0), FailOn::Warning), None);
+    }
+}

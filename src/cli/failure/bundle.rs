@@ -1,0 +1,58 @@
+//! What an error of making a bundle means to its maker.
+
+use std::path::Path;
+
+use super::{Failure, Kind};
+#[cfg(feature = "pull")]
+use crate::bundle::create::CreateError;
+use crate::bundle::lock::LockError;
+use crate::bundle::spec::SpecError;
+
+impl Failure {
+    /// A bundle spec that cannot work.
+    pub fn spec(file: &Path, error: &SpecError) -> Self {
+        let inner = Self::from_error(Kind::Config, error);
+        let mut failure = Self::new(Kind::Config, format!("`{}` is not valid", file.display()));
+        failure = failure.cause(inner.report().message.clone());
+        for cause in &inner.report().causes {
+            failure = failure.cause(cause.trim_end().to_owned());
+        }
+        failure
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        Self::from_error(Kind::Config, &error)
+            .hint("run `lfctl bundle create` without `--locked` to write a new lock")
+    }
+}
+
+#[cfg(feature = "pull")]
+impl From<CreateError> for Failure {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Write(error) => error.into(),
+            CreateError::Spec(_) | CreateError::Image { .. } => {
+                Self::from_error(Kind::Config, &error)
+            }
+            CreateError::Platform(_) => Self::from_error(Kind::Usage, &error),
+            CreateError::NewerLfctl(_) => {
+                Self::from_error(Kind::Failed, &error).hint("make it with that lfctl")
+            }
+            CreateError::LockPlatform { .. } | CreateError::NotLocked(_) => {
+                Self::from_error(Kind::Config, &error)
+                    .hint("run `lfctl bundle create` without `--locked` to write a new lock")
+            }
+            CreateError::Moved { .. } => Self::from_error(Kind::NotTrusted, &error).hint(
+                "find out who moved the tag; if it is meant to be, run without `--locked` to \
+                 write a new lock",
+            ),
+            CreateError::Layer { .. } | CreateError::Verify(_) => {
+                Self::from_error(Kind::NotTrusted, &error)
+            }
+            CreateError::Worker(_) => Self::from_error(Kind::Bug, &error),
+            _ => Self::from_error(Kind::Failed, &error),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What each library error means to an operator: its kind, and what to type
+//! next.
+
+use std::path::Path;
+
+use super::{Failure, Kind};
+use crate::appliance::ApplianceError;
+use crate::bundle::OpenError;
+use crate::engine::EngineError;
+use crate::install::InstallError;
+use crate::install::load::LoadError;
+use crate::oci::archive::ArchiveError;
+use crate::sign::SignError;
+use crate::stack::secret::SecretError;
+use crate::stack::site::SiteError;
+
+const OTHER_COPY: &str =
+    "copy the bundle again from where it was made, and compare with `lfctl bundle verify`";
+
+impl Failure {
+    /// A `site.toml` that cannot work; `from` says where it came from.
+    pub fn site(from: &Path, error: &SiteError) -> Self {
+        let mut failure = Self::new(Kind::Config, format!("{} is not valid", from.display()));
+        for line in error.to_string().lines() {
+            failure = failure.cause(line);
+        }
+        failure.hint("docs/site.md describes every key")
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let failure = Self::from_error(Kind::Engine, &error);
+        match error {
+            EngineError::Unreachable { .. } => failure.hint(
+                "start the engine (`systemctl start docker`) or name its socket with \
+                 `--engine unix:///path/to.sock`",
+            ),
+            EngineError::Foreign { kind, ref name, .. } => failure.hint(format!(
+                "choose another name with `--name`, or remove the {kind} `{name}` yourself if \
+                 it is not needed"
+            )),
+            _ => failure,
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::from_error(Kind::LocalIo, &error)
+    }
+}
+
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        let kind = match error {
+            SignError::Io(_) => Kind::LocalIo,
+            SignError::KeyId(_) => Kind::Usage,
+            _ => Kind::NotTrusted,
+        };
+        let failure = Self::from_error(kind, &error);
+        match error {
+            SignError::NoTrustedKeys(_) | SignError::UnknownKey { .. } => failure.hint(
+                "get the publisher's key by another way than the bundle, then \
+                 `lfctl trust add FILE`",
+            ),
+            SignError::Revoked(_) => {
+                failure.hint("ask the publisher for a bundle signed with their present key")
+            }
+            SignError::Wrong { .. } | SignError::MalformedSignature(_) => failure.hint(OTHER_COPY),
+            SignError::PasswordNeeded => {
+                failure.hint("run on a terminal, or give the password with `--password-fd`")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Signature(error) => error.into(),
+            OpenError::Archive(ArchiveError::Io(error)) => error.into(),
+            OpenError::NewerFormat { .. } | OpenError::NewerLfctl { .. } => {
+                Self::from_error(Kind::Failed, &error)
+                    .hint("use the lfctl that came with the bundle, or a newer one")
+            }
+            OpenError::NotABundle(_) => Self::from_error(Kind::NotTrusted, &error)
+                .hint("name a file made by `lfctl bundle create`"),
+            OpenError::Unsigned => Self::from_error(Kind::NotTrusted, &error)
+                .hint("ask the publisher for the signed bundle"),
+            _ => Self::from_error(Kind::NotTrusted, &error).hint(OTHER_COPY),
+        }
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Layer { .. } | LoadError::Source { .. } | LoadError::Identity { .. } => {
+                Self::from_error(Kind::NotTrusted, &error).hint(OTHER_COPY)
+            }
+            LoadError::Thread { .. } => Self::from_error(Kind::LocalIo, &error),
+            _ => Self::from_error(Kind::Engine, &error)
+                .hint("mend what the engine complains of, then run the command again: it goes on"),
+        }
+    }
+}
+
+impl From<ApplianceError> for Failure {
+    fn from(error: ApplianceError) -> Self {
+        match error {
+            ApplianceError::Io(error) => error.into(),
+            ApplianceError::Site { path, source } => Self::site(&path, &source),
+            ApplianceError::Name(_) => Self::from_error(Kind::Usage, &error),
+            ApplianceError::Locked { .. } => Self::from_error(Kind::Locked, &error)
+                .hint("wait until it is done; `lfctl status` shows how far it is"),
+            ApplianceError::Newer { ref writer, .. } => {
+                let hint = format!("use lfctl {writer} or later on this host");
+                Self::from_error(Kind::Failed, &error).hint(hint)
+            }
+            ApplianceError::Damaged { ref path, .. } | ApplianceError::Secrets { ref path, .. } => {
+                let hint = format!("put {} back from a backup", path.display());
+                Self::from_error(Kind::Failed, &error).hint(hint)
+            }
+        }
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let failure = Self::from_error(Kind::Config, &error);
+        match error {
+            SecretError::Immutable { ref name } => failure.hint(format!(
+                "take `{name}` out of [secrets] in site.toml: what it encrypted can be read \
+                 with the present one only"
+            )),
+            _ => failure,
+        }
+    }
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        const AGAIN: &str = "run the same command again: it goes on where it stopped";
+        match error {
+            InstallError::Engine(error) => error.into(),
+            InstallError::Appliance(error) => error.into(),
+            InstallError::Bundle(error) => error.into(),
+            InstallError::Load(error) => error.into(),
+            InstallError::Io(error) => error.into(),
+            InstallError::Interrupted { .. } => {
+                Self::from_error(Kind::Interrupted, &error).hint(AGAIN)
+            }
+            InstallError::Unhealthy { ref service, .. } => {
+                let hint = format!("read more of its log with `lfctl logs {service}`; {AGAIN}");
+                Self::from_error(Kind::Failed, &error).hint(hint)
+            }
+            InstallError::Migration { .. } => Self::from_error(Kind::Failed, &error).hint(
+                "mend what the log names; running the same command again migrates from there",
+            ),
+            InstallError::Schema { .. } | InstallError::Probe { .. } => {
+                Self::from_error(Kind::Failed, &error).hint("see what is wrong: `lfctl doctor`")
+            }
+            InstallError::Render(_) => Self::from_error(Kind::Bug, &error),
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! `lfctl install`: from a bundle to a running, proven stack.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::args::{BundleArg, NameArg};
+use super::failure::{Failure, Kind};
+use super::{Context, wizard};
+use crate::appliance::audit::{self, Deed};
+use crate::appliance::state::Status;
+use crate::appliance::{Appliance, journal::Unfinished};
+use crate::bundle::open::Bundle;
+use crate::engine::ContainerEngine;
+use crate::engine::docker::Docker;
+use crate::facts::langfuse::UpdateVerdict;
+use crate::install::apply::{self, Interrupt};
+use crate::install::observe::{self, Existing};
+use crate::install::plan::Plan;
+use crate::install::preflight::{self, DiskNeed, Inputs};
+use crate::install::steps::Steps;
+use crate::install::{InstallError, images, probe};
+use crate::report::event::{Level, Outcome, Step, notice};
+use crate::report::finding::{Finding, Severity};
+use crate::stack::secret::SecretStore;
+use crate::stack::site::{SiteConfig, TlsMaterial};
+use crate::sys::host;
+
+/// Arguments of `lfctl install`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    bundle: BundleArg,
+    #[command(flatten)]
+    name: NameArg,
+    /// Connect to nothing but the engine's socket and this host; there is no other way to install
+    #[arg(long)]
+    offline: bool,
+    /// What the operator decided; without it, the appliance's own site.toml or questions on a
+    /// terminal
+    #[arg(long, value_name = "FILE")]
+    site: Option<PathBuf>,
+    /// Print the plan, with bytes per filesystem, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What the operator decided, in both forms.
+struct Site {
+    config: SiteConfig,
+    text: String,
+    tls: Option<TlsMaterial>,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        let bundle = self.bundle.open(context, Some(&appliance))?;
+        let site = self.site(&appliance, &bundle)?;
+        let engine = Docker::connect(&context.engine).await?;
+        let facts = engine.facts().await?;
+        let mut steps = Steps {
+            engine: &engine,
+            facts: &facts,
+            appliance: &appliance,
+            bundle: &bundle,
+            site: &site.config,
+            site_text: &site.text,
+            tls: site.tls.as_ref(),
+            before: appliance.state()?,
+            secrets: secrets(&appliance, &bundle, &site.config)?,
+            images: images::expected(&bundle, &facts),
+            reporter: context.reporter.as_ref(),
+        };
+        let existing = observe::existing(&steps).await?;
+        let observed = observe::observe(&steps, &existing).await?;
+        let needs = observe::disk_needs(&steps, &observed);
+        let findings = findings(&steps, &existing, &needs)?;
+        let plan = Plan::install(bundle.stack(), &observed);
+        if self.dry_run {
+            print_plan(context, &plan, &needs, &findings)?;
+        }
+        refuse_if_blocked(context, &findings)?;
+        if self.dry_run {
+            return Ok(());
+        }
+        if plan.is_done() {
+            notice(
+                steps.reporter,
+                Level::Info,
+                "install.unchanged",
+                format!(
+                    "{} is installed as `{}` and as it should be: nothing to do",
+                    bundle.manifest().release,
+                    appliance.name()
+                ),
+            );
+            return Ok(());
+        }
+        let _lock = appliance.lock()?;
+        let result = carry_out(&plan, &mut steps).await;
+        let deed = Deed {
+            command: "install".to_owned(),
+            bundle: Some(bundle.digest()),
+            key: bundle.key_id().map(|key| key.to_string()),
+            result: result.as_ref().map_or_else(
+                |failure| failure.report().message.clone(),
+                |()| "done".to_owned(),
+            ),
+        };
+        audit::append(&appliance.audit_path(), deed)?;
+        result?;
+        say_where(&steps);
+        Ok(())
+    }
+
+    fn site(&self, appliance: &Appliance, bundle: &Bundle) -> Result<Site, Failure> {
+        let written = appliance.site_path();
+        let (text, from) = match &self.site {
+            Some(path) => (fs::read_to_string(path)?, path.clone()),
+            None if written.exists() => (fs::read_to_string(&written)?, written),
+            None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => (
+                wizard::ask(&host_name())?,
+                PathBuf::from("the answers given"),
+            ),
+            None => {
+                return Err(Failure::new(
+                    Kind::Config,
+                    format!("appliance `{}` has no site.toml yet", appliance.name()),
+                )
+                .hint(
+                    "write one (docs/site.md) and name it with `--site FILE`, or run on a terminal",
+                ));
+            }
+        };
+        let config = SiteConfig::parse_for(&text, bundle.stack())
+            .map_err(|source| Failure::site(&from, &source))?;
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|files| -> Result<_, Failure> {
+                let certificate = fs::read_to_string(&files.certificate)?;
+                let key = fs::read_to_string(&files.key)?;
+                TlsMaterial::parse(&certificate, &key)
+                    .map_err(|source| Failure::site(&from, &source))
+            })
+            .transpose()?;
+        Ok(Site { config, text, tls })
+    }
+}
+
+fn secrets(
+    appliance: &Appliance,
+    bundle: &Bundle,
+    site: &SiteConfig,
+) -> Result<SecretStore, Failure> {
+    let rules = &bundle.stack().secrets;
+    let mut secrets = appliance.secrets()?.unwrap_or_default();
+    secrets.merge(&site.secrets, rules)?;
+    secrets.generate_missing(rules)?;
+    Ok(secrets)
+}
+
+fn findings<E: ContainerEngine>(
+    steps: &Steps<'_, E>,
+    existing: &Existing,
+    needs: &[DiskNeed],
+) -> Result<Vec<Finding>, Failure> {
+    let stack = steps.bundle.stack();
+    let unfinished: Option<Unfinished> = steps
+        .appliance
+        .journal()
+        .unfinished()?
+        .filter(|run| run.command == "install");
+    let cpu_flags = host::Host::read()
+        .map(|host| host.cpu.flags)
+        .unwrap_or_default();
+    let gateway = &stack.langfuse.gateway;
+    Ok(preflight::examine(&Inputs {
+        appliance: steps.appliance.name(),
+        manifest: steps.bundle.manifest(),
+        bundle: steps.bundle.digest(),
+        stack,
+        engine: steps.facts,
+        state: steps.before.as_ref(),
+        unfinished: unfinished.as_ref(),
+        cpu_flags: &cpu_flags,
+        needs,
+        port: observe::port(existing, gateway, steps.site.listen)?,
+        volumes_exist: existing.volumes.values().any(|exists| *exists),
+        secrets_exist: steps.appliance.secrets_path().exists(),
+        foreign: &existing.foreign,
+    }))
+}
+
+fn refuse_if_blocked(context: &Context, findings: &[Finding]) -> Result<(), Failure> {
+    for finding in findings {
+        if finding.severity == Severity::Warning {
+            notice(
+                context.reporter.as_ref(),
+                Level::Warning,
+                &finding.id,
+                format!("{} ({})", finding.message, finding.evidence),
+            );
+        }
+    }
+    let blocking: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Blocking)
+        .collect();
+    let Some(first) = blocking.first() else {
+        return Ok(());
+    };
+    let mut failure = Failure::new(Kind::Blocked, first.message.clone()).cause(&first.evidence);
+    for other in &blocking[1..] {
+        failure = failure.cause(format!("also: {} ({})", other.message, other.evidence));
+    }
+    for finding in blocking {
+        let remedy = &finding.remedy;
+        failure = failure.hint(match &remedy.command {
+            Some(command) => format!("{}: `{command}`", remedy.text),
+            None => remedy.text.clone(),
+        });
+    }
+    Err(failure)
+}
+
+fn print_plan(
+    context: &Context,
+    plan: &Plan,
+    needs: &[DiskNeed],
+    findings: &[Finding],
+) -> Result<(), Failure> {
+    let mut text = String::new();
+    for planned in &plan.steps {
+        let mark = if planned.done { "same" } else { "do  " };
+        let _ = writeln!(text, "  {mark} {}", planned.step.label());
+    }
+    for need in needs {
+        let free = need.free.map_or("unknown".to_owned(), |free| {
+            indicatif::HumanBytes(free).to_string()
+        });
+        let _ = writeln!(
+            text,
+            "{}: {} for {}, {free} free",
+            need.path,
+            indicatif::HumanBytes(need.bytes),
+            need.purpose
+        );
+    }
+    let document = serde_json::json!({
+        "event": "plan", "steps": plan.steps, "disk": needs, "findings": findings,
+    });
+    context.print_line(&document, &text)
+}
+
+async fn carry_out<E: ContainerEngine>(
+    plan: &Plan,
+    steps: &mut Steps<'_, E>,
+) -> Result<(), Failure> {
+    let interrupt = Interrupt::default();
+    let reporter = steps.reporter;
+    {
+        let work = apply::apply(plan, steps, &interrupt);
+        tokio::pin!(work);
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                result = &mut work => break result?,
+                () = super::signal::asked_to_stop() => {
+                    if asked {
+                        return Err(Failure::from(InstallError::Interrupted {
+                            after: "the second signal".to_owned(),
+                        }));
+                    }
+                    asked = true;
+                    interrupt.ask();
+                    notice(
+                        reporter,
+                        Level::Warning,
+                        "install.interrupt",
+                        "stopping after the current step; once more to stop at once",
+                    );
+                }
+            }
+        }
+    }
+    judge_update_check(steps).await
+}
+
+/// The mission's own question, asked of what was just installed.
+async fn judge_update_check<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<(), Failure> {
+    let step = Step::start(
+        steps.reporter,
+        "probe:update-check",
+        "let web call its update check",
+    );
+    let check = probe::update_check(steps).await?;
+    let detail = format!("{}, {} ms", check.verdict, check.elapsed_ms);
+    if check.verdict == UpdateVerdict::Graceful {
+        step.finish(Outcome::Done, Some(detail));
+        return Ok(());
+    }
+    step.finish(Outcome::Failed, Some(detail));
+    Err(Failure::new(
+        Kind::Blocked,
+        format!(
+            "{} is installed and runs, but its update check does not fail as it must: {}",
+            steps.bundle.manifest().release,
+            check.verdict
+        ),
+    )
+    .hint("see what answers it: `lfctl doctor --only egress.update-check`"))
+}
+
+fn say_where<E: ContainerEngine>(steps: &Steps<'_, E>) {
+    debug_assert!(matches!(
+        steps
+            .appliance
+            .state()
+            .ok()
+            .flatten()
+            .map(|state| state.status),
+        Some(Status::Installed)
+    ));
+    let lines = [
+        format!(
+            "{} runs at {}",
+            steps.bundle.manifest().release,
+            steps.site.url
+        ),
+        format!(
+            "sign in as {}; the password is `admin-password` in {}",
+            steps.site.admin.email,
+            show(&steps.appliance.secrets_path())
+        ),
+        format!(
+            "to examine it: lfctl doctor --name {}",
+            steps.appliance.name()
+        ),
+    ];
+    for line in lines {
+        notice(steps.reporter, Level::Info, "install.done", line);
+    }
+}
+
+fn host_name() -> String {
+    host::Host::read().map_or_else(|_| "localhost".to_owned(), |host| host.hostname)
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}

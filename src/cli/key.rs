@@ -1,0 +1,134 @@
+//! `lfctl key`: key pairs in minisign's format.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+
+use super::Context;
+use super::failure::{Failure, Kind};
+use super::password::{PasswordArg, read_secret_key};
+use crate::sign::{KeyId, TrustedKey, generate};
+use crate::sys::fs::write_atomically;
+
+/// Subcommands of `lfctl key`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Make a key pair: NAME.key, which signs, and NAME.pub, which hosts trust
+    Generate(GenerateArgs),
+    /// Show the id and the public half of a key file
+    Show(ShowArgs),
+}
+
+impl Command {
+    /// Name for events.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Generate(_) => "key generate",
+            Self::Show(_) => "key show",
+        }
+    }
+
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Generate(args) => args.run(context),
+            Self::Show(args) => args.run(context),
+        }
+    }
+}
+
+/// Arguments of `lfctl key generate`.
+#[derive(Debug, clap::Args)]
+pub struct GenerateArgs {
+    /// Path of both files without their extension
+    #[arg(long, short, value_name = "NAME", default_value = "lfctl")]
+    output: PathBuf,
+    /// Do not protect the secret key by a password
+    #[arg(long, conflicts_with = "password_fd")]
+    no_password: bool,
+    #[command(flatten)]
+    password: PasswordArg,
+}
+
+/// A key as programs read it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Shown {
+    id: KeyId,
+    /// What `minisign -P` takes.
+    public_key: String,
+    file: PathBuf,
+}
+
+impl GenerateArgs {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let (secret, public) = (with(&self.output, "key"), with(&self.output, "pub"));
+        for file in [&secret, &public] {
+            if file.symlink_metadata().is_ok() {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!(
+                        "`{}` exists already; a key is never overwritten",
+                        file.display()
+                    ),
+                )
+                .hint("choose another name with `--output`"));
+            }
+        }
+        let new = if self.no_password {
+            generate(None)?
+        } else {
+            generate(Some(&self.password.choose()?))?
+        };
+        write_atomically(&secret, new.secret.expose_secret().as_bytes(), 0o600)?;
+        write_atomically(&public, new.public.to_text().as_bytes(), 0o644)?;
+        let text = format!(
+            "key {}\n  {}  signs bundles: keep it secret and keep a copy\n  {}  goes to every host: \
+             `lfctl trust add {}`",
+            new.public.id(),
+            secret.display(),
+            public.display(),
+            public.display()
+        );
+        let shown = Shown {
+            id: new.public.id(),
+            public_key: new.public.to_base64(),
+            file: public,
+        };
+        context.print(&shown, &text)
+    }
+}
+
+fn with(name: &Path, extension: &str) -> PathBuf {
+    let mut path = name.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    path.into()
+}
+
+/// Arguments of `lfctl key show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// A public or secret key file
+    file: PathBuf,
+    #[command(flatten)]
+    password: PasswordArg,
+}
+
+impl ShowArgs {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let key = match TrustedKey::parse(&fs::read_to_string(&self.file)?) {
+            Ok(key) => key,
+            Err(_) => read_secret_key(&self.file, &self.password)?
+                .public()
+                .clone(),
+        };
+        let shown = Shown {
+            id: key.id(),
+            public_key: key.to_base64(),
+            file: self.file,
+        };
+        context.print(&shown, &key.to_text())
+    }
+}

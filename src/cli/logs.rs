@@ -1,0 +1,58 @@
+//! `lfctl logs`: what a service wrote, with secrets taken out.
+
+use super::Context;
+use super::args::NameArg;
+use super::failure::{Failure, Kind};
+use crate::appliance::Appliance;
+use crate::engine::docker::Docker;
+use crate::engine::{ContainerEngine, LABEL_PART};
+
+/// Arguments of `lfctl logs`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The service, such as `web`
+    service: String,
+    #[command(flatten)]
+    name: NameArg,
+    /// Number of lines
+    #[arg(long, short = 'n', default_value_t = 200, value_name = "LINES")]
+    tail: usize,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        let engine = Docker::connect(&context.engine).await?;
+        let containers = engine.containers(appliance.name()).await?;
+        let services: Vec<_> = containers
+            .iter()
+            .filter_map(|container| container.labels.get(LABEL_PART))
+            .map(String::as_str)
+            .collect();
+        let container = containers
+            .iter()
+            .find(|container| container.labels.get(LABEL_PART) == Some(&self.service))
+            .ok_or_else(|| {
+                let failure = Failure::new(
+                    Kind::Failed,
+                    format!(
+                        "appliance `{}` has no service `{}`",
+                        appliance.name(),
+                        self.service
+                    ),
+                );
+                if services.is_empty() {
+                    failure.hint("`lfctl status` lists the appliances of this host")
+                } else {
+                    failure.hint(format!("its services are {}", services.join(", ")))
+                }
+            })?;
+        let text = engine.logs(&container.name, self.tail, None).await?;
+        let text = match appliance.secrets()? {
+            Some(secrets) => secrets.redact(&text),
+            None => text,
+        };
+        let lines: Vec<_> = text.lines().collect();
+        context.print(&lines, &text)
+    }
+}

@@ -1,0 +1,82 @@
+//! Passwords of secret keys: from a terminal or a file descriptor, never
+//! from an argument or the environment, which others can read.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use dialoguer::Password;
+use fs_err as fs;
+use secrecy::SecretString;
+
+use super::failure::{Failure, Kind};
+use super::uninstall::prompt_failure;
+use crate::sign::SecretKey;
+
+/// Bytes of the longest password, as `minisign` has it.
+const LONGEST: u64 = 1024;
+
+/// Where a password comes from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PasswordArg {
+    /// Read the password of the secret key from this open file descriptor, up to the first line end
+    #[arg(long, value_name = "N")]
+    password_fd: Option<u32>,
+}
+
+impl PasswordArg {
+    /// The password of an existing key.
+    pub(super) fn ask(&self) -> Result<SecretString, Failure> {
+        self.get(|| Password::new().with_prompt("Password of the secret key"))
+    }
+
+    /// The password of a new key.
+    pub(super) fn choose(&self) -> Result<SecretString, Failure> {
+        self.get(|| {
+            Password::new()
+                .with_prompt("Password for the new secret key")
+                .with_confirmation("The same again", "the two differ")
+        })
+    }
+
+    fn get<'a>(&self, prompt: impl FnOnce() -> Password<'a>) -> Result<SecretString, Failure> {
+        if let Some(fd) = self.password_fd {
+            return from_descriptor(fd);
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(
+                Failure::new(Kind::Usage, "a password is needed and there is no terminal")
+                    .hint("run on a terminal, or give the password with `--password-fd`"),
+            );
+        }
+        prompt()
+            .interact()
+            .map(SecretString::from)
+            .map_err(prompt_failure)
+    }
+}
+
+fn from_descriptor(fd: u32) -> Result<SecretString, Failure> {
+    let mut text = String::new();
+    // Opening the link gives the same open file, without unsafe code.
+    fs::File::open(format!("/proc/self/fd/{fd}"))?
+        .take(LONGEST + 2)
+        .read_to_string(&mut text)?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("file descriptor {fd} holds no password"),
+        ));
+    }
+    Ok(SecretString::from(line))
+}
+
+/// Reads a secret key file, asking for its password only when it has one.
+pub(super) fn read_secret_key(file: &Path, password: &PasswordArg) -> Result<SecretKey, Failure> {
+    let text = SecretString::from(fs::read_to_string(file)?);
+    let text = secrecy::ExposeSecret::expose_secret(&text);
+    if !SecretKey::is_protected(text) {
+        return Ok(SecretKey::parse(text, None)?);
+    }
+    Ok(SecretKey::parse(text, Some(&password.ask()?))?)
+}

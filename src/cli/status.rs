@@ -1,0 +1,147 @@
+//! `lfctl status`: what is installed and how it stands.
+
+use std::fmt::Write;
+
+use comfy_table::{Table, TableStyle};
+use serde::Serialize;
+
+use super::Context;
+use super::failure::Failure;
+use crate::appliance::Appliance;
+use crate::appliance::journal::Unfinished;
+use crate::appliance::state::{State, Status};
+use crate::engine::docker::Docker;
+use crate::engine::{Container, ContainerEngine, LABEL_PART};
+
+/// Arguments of `lfctl status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this appliance
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Report {
+    name: String,
+    status: Option<Status>,
+    release: Option<String>,
+    bundle: Option<String>,
+    listen: Option<String>,
+    unfinished: Option<String>,
+    containers: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Row {
+    service: String,
+    state: String,
+    health: Option<String>,
+    restarts: u64,
+    started: Option<String>,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let names = match self.name {
+            Some(name) => vec![name],
+            None => Appliance::all(&context.paths)?,
+        };
+        let mut reports = Vec::new();
+        if !names.is_empty() {
+            let engine = Docker::connect(&context.engine).await?;
+            for name in names {
+                let appliance = Appliance::named(&context.paths, &name)?;
+                let state = appliance.state()?;
+                let unfinished = appliance.journal().unfinished()?;
+                let containers = engine.containers(&name).await?;
+                reports.push(report(name, state.as_ref(), unfinished, containers));
+            }
+        }
+        context.print(&reports, &text(&reports))
+    }
+}
+
+fn report(
+    name: String,
+    state: Option<&State>,
+    unfinished: Option<Unfinished>,
+    containers: Vec<Container>,
+) -> Report {
+    let mut rows: Vec<_> = containers.into_iter().map(row).collect();
+    rows.sort_by(|a, b| a.service.cmp(&b.service));
+    Report {
+        name,
+        status: state.map(|state| state.status),
+        release: state.map(|state| state.release.to_string()),
+        bundle: state.map(|state| state.bundle.to_string()),
+        listen: state.map(|state| state.listen.to_string()),
+        unfinished: unfinished.map(|run| match run.step {
+            Some(step) => format!("{} broke off at `{step}`", run.command),
+            None => format!("{} broke off", run.command),
+        }),
+        containers: rows,
+    }
+}
+
+fn row(container: Container) -> Row {
+    Row {
+        service: container
+            .labels
+            .get(LABEL_PART)
+            .cloned()
+            .unwrap_or(container.name),
+        state: word(&container.state),
+        health: container.health.as_ref().map(word),
+        restarts: container.restarts,
+        started: container.started_at,
+    }
+}
+
+/// The word that JSON uses too.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn text(reports: &[Report]) -> String {
+    if reports.is_empty() {
+        return "no appliance is installed on this host".to_owned();
+    }
+    let mut text = String::new();
+    for report in reports {
+        let status = report
+            .status
+            .as_ref()
+            .map_or("not installed".to_owned(), word);
+        let release = report.release.as_deref().unwrap_or("-");
+        let listen = report.listen.as_deref().unwrap_or("-");
+        let _ = writeln!(
+            text,
+            "{}: {release}, {status}, gateway on {listen}",
+            report.name
+        );
+        if let Some(unfinished) = &report.unfinished {
+            let _ = writeln!(text, "  {unfinished}; run it again to continue");
+        }
+        let mut table = Table::new();
+        table
+            .load_style(TableStyle::new())
+            .set_header(["service", "state", "health", "restarts", "started"]);
+        for row in &report.containers {
+            table.add_row([
+                row.service.clone(),
+                row.state.clone(),
+                row.health.clone().unwrap_or_else(|| "-".to_owned()),
+                row.restarts.to_string(),
+                row.started.clone().unwrap_or_else(|| "-".to_owned()),
+            ]);
+        }
+        let _ = writeln!(text, "{table}");
+    }
+    text
+}

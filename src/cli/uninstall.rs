@@ -1,0 +1,178 @@
+//! `lfctl uninstall`: takes an appliance off this host.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use super::Context;
+use super::args::NameArg;
+use super::failure::{Failure, Kind};
+use crate::appliance::Appliance;
+use crate::appliance::audit::{self, Deed};
+use crate::appliance::journal::Record;
+use crate::engine::docker::Docker;
+use crate::install::uninstall::{self, Removal};
+
+/// Arguments of `lfctl uninstall`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    name: NameArg,
+    /// Remove volumes, secrets and configuration too: all data is lost
+    #[arg(long)]
+    purge: bool,
+    /// Print what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not fail when there is nothing to remove
+    #[arg(long)]
+    if_installed: bool,
+}
+
+impl Args {
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        let state = appliance.state()?;
+        let engine = Docker::connect(&context.engine).await?;
+        let removal = uninstall::find(&engine, &appliance, state.as_ref(), self.purge).await?;
+        if self.dry_run {
+            return context.print(&removal, &describe(&removal));
+        }
+        let left_on_disk =
+            self.purge && (appliance.dir().exists() || appliance.site_path().exists());
+        if removal.is_empty() && !left_on_disk {
+            return self.nothing(&appliance);
+        }
+        self.confirm(context, &appliance, &removal)?;
+        let _lock = appliance.lock()?;
+        let journal = appliance.journal();
+        journal.append(Record::RunBegin {
+            command: "uninstall".to_owned(),
+            bundle: None,
+            release: state.as_ref().map(|state| state.release.clone()),
+            lfctl: env!("CARGO_PKG_VERSION").to_owned(),
+        })?;
+        let bundle = state.as_ref().map(|state| state.bundle);
+        let result = uninstall::remove(
+            &engine,
+            &appliance,
+            state,
+            &removal,
+            context.reporter.as_ref(),
+        )
+        .await;
+        if !(self.purge && result.is_ok()) {
+            journal.append(Record::RunEnd {
+                complete: result.is_ok(),
+            })?;
+        }
+        let deed = Deed {
+            command: if self.purge {
+                "uninstall --purge"
+            } else {
+                "uninstall"
+            }
+            .to_owned(),
+            bundle,
+            key: None,
+            result: result
+                .as_ref()
+                .map_or_else(ToString::to_string, |()| "done".to_owned()),
+        };
+        audit::append(&appliance.audit_path(), deed)?;
+        Ok(result?)
+    }
+
+    fn nothing(&self, appliance: &Appliance) -> Result<(), Failure> {
+        if self.if_installed {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Kind::Failed,
+            format!(
+                "there is nothing of appliance `{}` to remove",
+                appliance.name()
+            ),
+        )
+        .hint("`lfctl status` lists the appliances of this host"))
+    }
+
+    fn confirm(
+        &self,
+        context: &Context,
+        appliance: &Appliance,
+        removal: &Removal,
+    ) -> Result<(), Failure> {
+        if context.yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(Failure::new(
+                Kind::Usage,
+                "uninstall asks before it removes anything, and there is no terminal",
+            )
+            .hint("add `--yes` to answer yes, or `--dry-run` to see what would go"));
+        }
+        let shown = context.reporter.as_ref();
+        for line in describe(removal).lines() {
+            crate::report::event::notice(
+                shown,
+                crate::report::event::Level::Info,
+                "uninstall.plan",
+                line,
+            );
+        }
+        let agreed = if self.purge {
+            let typed: String = dialoguer::Input::new()
+                .with_prompt(format!(
+                    "All data of `{0}` will be lost. Type its name to go on",
+                    appliance.name()
+                ))
+                .allow_empty(true)
+                .interact_text()
+                .map_err(prompt_failure)?;
+            typed == appliance.name()
+        } else {
+            dialoguer::Confirm::new()
+                .with_prompt(format!("Uninstall `{}`? Its data stays", appliance.name()))
+                .default(false)
+                .interact()
+                .map_err(prompt_failure)?
+        };
+        if agreed {
+            Ok(())
+        } else {
+            Err(Failure::new(
+                Kind::Failed,
+                "nothing was removed: not confirmed",
+            ))
+        }
+    }
+}
+
+pub(super) fn prompt_failure(error: dialoguer::Error) -> Failure {
+    let dialoguer::Error::IO(error) = error;
+    Failure::from(error)
+}
+
+fn describe(removal: &Removal) -> String {
+    let mut text = String::new();
+    let mut list = |what: &str, names: &[String]| {
+        if !names.is_empty() {
+            let _ = writeln!(text, "{what:<12}{}", names.join(", "));
+        }
+    };
+    list("containers", &removal.containers);
+    list("networks", &removal.networks);
+    list("images", &removal.tags);
+    if removal.purge {
+        list("volumes", &removal.volumes);
+        text.push_str("purged      configuration, state and secrets\n");
+    } else {
+        list("kept", &removal.volumes);
+    }
+    text
+}
