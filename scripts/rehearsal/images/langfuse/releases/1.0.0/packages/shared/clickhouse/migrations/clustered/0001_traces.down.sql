@@ -1,0 +1,1 @@
+DROP TABLE IF EXISTS traces ON CLUSTER default;

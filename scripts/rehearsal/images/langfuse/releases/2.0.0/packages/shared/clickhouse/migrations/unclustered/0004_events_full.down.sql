@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS events_core;
+DROP TABLE IF EXISTS events_full;
