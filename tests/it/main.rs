@@ -1,1 +1,29 @@
 //! Integration tests: one binary, so that it links once.
+//
+// `cfg(test)` tells clippy that helpers in these modules are tests too.
+
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod bundle;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod engine;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod journey;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+#[cfg(feature = "pull")]
+mod registry;
+#[cfg(test)]
+mod specs;
+#[cfg(test)]
+mod support;

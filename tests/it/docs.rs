@@ -1,0 +1,76 @@
+//! The README and the changelog tell the truth about the program.
+
+use clap::CommandFactory;
+use fs_err as fs;
+use lfctl::cli::Cli;
+use lfctl::cli::failure::Kind;
+
+fn read(name: &str) -> String {
+    fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn the_readme_lists_every_exit_code_and_no_other() {
+    let readme = read("README.md");
+    let listed: Vec<u8> = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("## Exit codes"))
+        .skip(1)
+        .take_while(|line| !line.starts_with("## "))
+        .filter_map(|line| {
+            line.strip_prefix('|')?
+                .split('|')
+                .next()?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .collect();
+    let mut codes: Vec<u8> = Kind::ALL.iter().map(|kind| kind.exit_code()).collect();
+    codes.insert(0, 0);
+    assert_eq!(listed, codes);
+}
+
+#[test]
+fn the_changelog_has_a_heading_for_this_version_or_is_unreleased() {
+    let changelog = read("CHANGELOG.md");
+    let version = format!("## [{}]", env!("CARGO_PKG_VERSION"));
+    assert!(changelog.contains(&version) || changelog.contains("## [Unreleased]"));
+}
+
+#[test]
+fn the_readme_names_only_commands_that_exist() {
+    let mut cli = Cli::command();
+    cli.build();
+    let readme = read("README.md");
+    let mut checked = 0;
+    let mut in_block = false;
+    for line in readme.lines() {
+        in_block ^= line.starts_with("```");
+        if !in_block || !line.starts_with("lfctl ") {
+            continue;
+        }
+        let mut command = &cli;
+        for word in line.split_whitespace().skip(1) {
+            match command.find_subcommand(word) {
+                Some(sub) => command = sub,
+                None => break,
+            }
+        }
+        assert!(!command.has_subcommands(), "`{line}` names no command");
+        let is_known = |flag: &str| {
+            command
+                .get_arguments()
+                .any(|argument| argument.get_long() == Some(flag))
+        };
+        for flag in line
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("--"))
+        {
+            let flag = flag.split('=').next().unwrap_or(flag);
+            assert!(is_known(flag), "`{line}`: there is no --{flag}");
+        }
+        checked += 1;
+    }
+    assert!(checked >= 5, "the README shows only {checked} commands");
+}

@@ -1,0 +1,328 @@
+//! The main journey on a real engine with real datastores: install, prove,
+//! install again, take off, put back, purge.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::support::host::{Host, both, docker, rehearsal, text};
+
+/// Longer than an event takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Keys {
+    public: String,
+    secret: String,
+}
+
+fn keys(host: &Host) -> Keys {
+    let secrets = fs::read_to_string(host.state_dir().join("secrets.toml")).unwrap();
+    let secrets: toml::Table = secrets.parse().unwrap();
+    let get = |name: &str| secrets["secrets"][name].as_str().unwrap().to_owned();
+    Keys {
+        public: get("public-key"),
+        secret: get("secret-key"),
+    }
+}
+
+fn curl(host: &Host, keys: &Keys, path: &str, body: Option<&str>) -> (u16, String) {
+    let url = format!("http://127.0.0.1:{}{path}", host.port);
+    let mut command = Command::new("curl");
+    command
+        .args(["-sS", "--max-time", "20", "-w", "\n%{http_code}"])
+        .args(["-u", &format!("{}:{}", keys.public, keys.secret)]);
+    if let Some(body) = body {
+        command.args(["-H", "content-type: application/json", "-d", body]);
+    }
+    let output = command.arg(url).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (body, code) = stdout.rsplit_once('\n').unwrap();
+    (code.parse().unwrap(), body.to_owned())
+}
+
+fn send_event(host: &Host, keys: &Keys, trace: &str) {
+    let span = serde_json::json!({"resourceSpans": [{"scopeSpans": [{"spans": [{
+        "traceId": trace, "spanId": &trace[..16], "name": "kept", "kind": 1,
+        "startTimeUnixNano": "1760000000000000000", "endTimeUnixNano": "1760000001000000000",
+    }]}]}]});
+    let (status, body) = curl(
+        host,
+        keys,
+        "/api/public/otel/v1/traces",
+        Some(&span.to_string()),
+    );
+    assert_eq!(status, 200, "{body}");
+}
+
+fn await_event(host: &Host, keys: &Keys, trace: &str) {
+    let begun = Instant::now();
+    loop {
+        let (status, body) = curl(host, keys, &format!("/api/public/traces/{trace}"), None);
+        if status == 200 && body.contains(trace) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "event lost: {status} {body}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn container_ids(host: &Host) -> BTreeMap<String, String> {
+    [
+        "postgres",
+        "redis",
+        "clickhouse",
+        "minio",
+        "web",
+        "worker",
+        "gateway",
+    ]
+    .iter()
+    .map(|service| {
+        let name = host.container(service);
+        let id = docker(&["inspect", "--format", "{{.Id}} {{.State.StartedAt}}", &name]);
+        (name, id)
+    })
+    .collect()
+}
+
+fn bundle() -> String {
+    text(&rehearsal().join("bundles/rehearsal-1.tar"))
+}
+
+#[test]
+fn an_appliance_is_installed_proven_kept_and_removed() {
+    let host = Host::ready();
+    let bundle = bundle();
+    assert_eq!(
+        rehearsal_images(),
+        "",
+        "an image would not have to be loaded"
+    );
+
+    install_opens_only_local_connections(&host, &bundle);
+    doctor_finds_it_well(&host);
+    nothing_gets_out(&host);
+
+    let keys = keys(&host);
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    send_event(&host, &keys, trace);
+    await_event(&host, &keys, trace);
+
+    // A second run changes nothing and says so.
+    let running = container_ids(&host);
+    let again = both(&host.run(&host.install(&bundle)));
+    assert!(again.contains("nothing to do"), "{again}");
+    assert_eq!(container_ids(&host), running);
+    await_event(&host, &keys, trace);
+
+    // Another release is not installed over it.
+    let newer = text(&rehearsal().join("bundles/rehearsal-2.tar"));
+    let refusal = host.fails(5, &host.install(&newer));
+    assert!(refusal.contains("lfctl upgrade"), "{refusal}");
+    assert_eq!(container_ids(&host), running);
+
+    // A container that somebody removed comes back, and the rest stays.
+    docker(&["rm", "-f", &host.container("worker")]);
+    host.ok(&host.install(&bundle));
+    let mended = container_ids(&host);
+    for (name, id) in &running {
+        let is_worker = *name == host.container("worker");
+        assert_eq!(mended[name] == *id, !is_worker, "{name}");
+    }
+    await_event(&host, &keys, trace);
+
+    // Taken off without --purge, the data waits for the next install.
+    host.ok(&["uninstall", "--yes", "--name", &host.name]);
+    assert!(docker(&["ps", "-aq", "--filter", &format!("name={}-", host.name)]).is_empty());
+    assert!(host.state_dir().join("secrets.toml").exists());
+    host.ok(&host.install(&bundle));
+    await_event(&host, &keys, trace);
+
+    host.ok(&["uninstall", "--purge", "--yes", "--name", &host.name]);
+    assert_eq!(host.in_engine(), Vec::<String>::new());
+    assert!(!host.state_dir().exists());
+    assert_eq!(rehearsal_images(), "");
+    audit_log_holds(&host);
+}
+
+fn rehearsal_images() -> String {
+    docker(&["image", "ls", "-q", "--filter", "reference=rehearsal/*"])
+}
+
+/// Runs the install under strace and looks at every connect.
+fn install_opens_only_local_connections(host: &Host, bundle: &str) {
+    let connects = traced(host, &host.install(bundle), "install");
+    // The stack's own networks are gone from nowhere: they exist now.
+    let stack = subnets(host);
+    for line in &connects {
+        assert!(
+            is_local(line, &stack),
+            "install connected elsewhere: {line}"
+        );
+    }
+    assert!(
+        connects.iter().any(|line| line.contains("docker.sock")),
+        "the trace saw no engine: {connects:?}"
+    );
+}
+
+fn traced(host: &Host, arguments: &[&str], what: &str) -> Vec<String> {
+    let log = host.dir.path().join(format!("{what}.strace"));
+    let lfctl = host.command(arguments);
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o"])
+        .arg(&log)
+        .arg(lfctl.get_program())
+        .args(lfctl.get_args())
+        .current_dir(host.dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{what}: {}", both(&output));
+    fs::read_to_string(log)
+        .unwrap()
+        .lines()
+        .filter(|line| line.contains("sa_family="))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// First three bytes of the addresses of the appliance's networks.
+fn subnets(host: &Host) -> Vec<String> {
+    ["internal", "edge"]
+        .iter()
+        .map(|network| {
+            let name = format!("{}-{network}", host.name);
+            let subnet = docker(&[
+                "network",
+                "inspect",
+                "--format",
+                "{{(index .IPAM.Config 0).Subnet}}",
+                &name,
+            ]);
+            let mut bytes = subnet.trim().split('.');
+            format!("\"{}.{}.", bytes.next().unwrap(), bytes.next().unwrap())
+        })
+        .collect()
+}
+
+fn is_local(line: &str, stack: &[String]) -> bool {
+    line.contains("AF_UNIX")
+        || line.contains("inet_addr(\"127.")
+        || stack
+            .iter()
+            .any(|subnet| line.contains(&format!("inet_addr({subnet}")))
+}
+
+fn doctor_finds_it_well(host: &Host) {
+    let arguments = ["doctor", "--json", "--name", &host.name];
+    let report: Value = serde_json::from_str(&host.ok(&arguments)).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let update = checks
+        .iter()
+        .find(|check| check["id"] == "egress.update-check")
+        .unwrap();
+    assert_eq!(update["outcome"], "pass", "{update}");
+    let shown = host.ok(&["doctor", "--name", &host.name]);
+    assert!(shown.contains("egress.update-check"), "{shown}");
+    let stack = subnets(host);
+    for line in traced(host, &arguments, "doctor") {
+        assert!(
+            is_local(&line, &stack),
+            "doctor connected elsewhere: {line}"
+        );
+    }
+}
+
+/// Looks from inside the namespaces of web and worker, without lfctl.
+fn nothing_gets_out(host: &Host) {
+    let script = r#"
+        const net = require("net");
+        const attempt = (host, port) => new Promise((resolve) => {
+            const begun = Date.now();
+            const socket = net.connect({ host, port });
+            const end = (how) => { socket.destroy(); resolve([host, how, Date.now() - begun]); };
+            socket.setTimeout(5000, () => end("timeout"));
+            socket.on("connect", () => end("CONNECTED"));
+            socket.on("error", (error) => end(error.code));
+        });
+        Promise.all([
+            attempt("1.1.1.1", 443), attempt("192.0.2.1", 443), attempt("example.org", 443),
+            attempt("langfuse.com", 443), attempt("eu.posthog.com", 443),
+        ]).then((all) => console.log(JSON.stringify(all)));
+    "#;
+    for service in ["web", "worker"] {
+        let printed = docker(&["exec", &host.container(service), "node", "-e", script]);
+        let attempts: Vec<(String, String, u64)> = serde_json::from_str(&printed).unwrap();
+        assert_eq!(attempts.len(), 5);
+        for (target, how, millis) in attempts {
+            assert_ne!(how, "CONNECTED", "{service} reached {target}");
+            let known = target == "langfuse.com" || target == "eu.posthog.com";
+            assert!(
+                !known || (how == "ECONNREFUSED" && millis < 500),
+                "{service} to {target}: {how} after {millis} ms"
+            );
+        }
+    }
+}
+
+fn audit_log_holds(host: &Host) {
+    let log = host
+        .root()
+        .join("var/log/lfctl")
+        .join(&host.name)
+        .join("audit.jsonl");
+    let log = fs::read_to_string(log).unwrap();
+    assert_eq!(lfctl::appliance::audit::first_break(&log), None);
+    for command in ["install", "uninstall", "uninstall --purge"] {
+        assert!(log.contains(&format!("\"command\":\"{command}\"")), "{log}");
+    }
+}
+
+#[test]
+fn a_killed_install_is_finished_by_the_next_run() {
+    let host = Host::ready();
+    let bundle = bundle();
+    for at in ["load", "start:clickhouse", "migrate", "healthy:web"] {
+        kill_at(&host, &bundle, at);
+        let status = host.ok(&["status", "--name", &host.name]);
+        assert!(status.contains("install broke off"), "after {at}: {status}");
+    }
+    host.ok(&host.install(&bundle));
+    let status: Value =
+        serde_json::from_str(&host.ok(&["status", "--json", "--name", &host.name])).unwrap();
+    assert_eq!(status[0]["status"], "installed");
+    assert_eq!(status[0]["unfinished"], Value::Null);
+}
+
+/// Starts an install and kills it once the journal announces step `at`.
+fn kill_at(host: &Host, bundle: &str, at: &str) {
+    let mut child = host
+        .command(&host.install(bundle))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let journal = host.state_dir().join("journal.jsonl");
+    let runs = |text: &str| text.matches("run-begin").count();
+    let before = fs::read_to_string(&journal).map_or(0, |text| runs(&text));
+    let begun = Instant::now();
+    loop {
+        let text = fs::read_to_string(&journal).unwrap_or_default();
+        let is_new = runs(&text) > before;
+        let run = text.rsplit("run-begin").next().unwrap_or_default();
+        if is_new && run.contains(&format!("\"step\":\"{at}\"")) {
+            break;
+        }
+        assert!(begun.elapsed() < 3 * PATIENCE, "never came to {at}: {run}");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "ended before {at}: {run}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

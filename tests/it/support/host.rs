@@ -1,0 +1,184 @@
+//! A host of its own for each test: directories below a temporary root, an
+//! appliance name and a port that nobody else uses. Whatever the test leaves
+//! in the engine is removed when it ends, also by a panic.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fs_err as fs;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Appliances on one engine share images, so that one at a time is there.
+static ENGINE: Mutex<()> = Mutex::new(());
+
+/// Where `scripts/rehearse` left bundles and keys.
+pub(crate) fn rehearsal() -> PathBuf {
+    std::env::var_os("LFCTL_REHEARSAL").map_or_else(
+        || panic!("no rehearsal bundles: run the tests by `scripts/test`"),
+        PathBuf::from,
+    )
+}
+
+/// A host with one appliance on it.
+pub(crate) struct Host {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) name: String,
+    pub(crate) port: u16,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Host {
+    /// A host that trusts the rehearsal's key and has a site.toml.
+    pub(crate) fn ready() -> Self {
+        let host = Self::bare();
+        host.ok(&["trust", "add", &text(&rehearsal().join("keys/release.pub"))]);
+        host
+    }
+
+    /// A host that trusts nobody.
+    pub(crate) fn bare() -> Self {
+        let alone = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = Self {
+            dir: tempfile::tempdir().unwrap(),
+            name: format!(
+                "t{}-{}",
+                std::process::id(),
+                COUNT.fetch_add(1, Ordering::Relaxed)
+            ),
+            port: listener.local_addr().unwrap().port(),
+            _alone: alone,
+        };
+        fs::write(host.site(), host.site_text()).unwrap();
+        host
+    }
+
+    pub(crate) fn site(&self) -> PathBuf {
+        self.dir.path().join("site.toml")
+    }
+
+    pub(crate) fn site_text(&self) -> String {
+        format!(
+            "schema = 1\nurl = \"http://localhost:{0}\"\nlisten = \"127.0.0.1:{0}\"\n\n\
+             [admin]\nemail = \"admin@example.com\"\nname = \"Admin\"\n",
+            self.port
+        )
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.root().join("var/lib/lfctl").join(&self.name)
+    }
+
+    /// lfctl on this host.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lfctl"));
+        command.args(arguments).arg("--root").arg(self.root());
+        command.env("NO_COLOR", "1").current_dir(self.dir.path());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs lfctl, which must succeed, and returns its stdout.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(
+            output.status.success(),
+            "lfctl {arguments:?}: {}\n{}",
+            output.status,
+            both(&output)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs lfctl, which must fail with `code`, and returns its stderr.
+    pub(crate) fn fails(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "lfctl {arguments:?}:\n{}",
+            both(&output)
+        );
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Arguments that install `bundle` here.
+    pub(crate) fn install<'a>(&'a self, bundle: &'a str) -> Vec<&'a str> {
+        vec![
+            "install",
+            "--offline",
+            bundle,
+            "--site",
+            "site.toml",
+            "--name",
+            &self.name,
+            "--yes",
+        ]
+    }
+
+    /// Containers, networks and volumes with this appliance's label.
+    pub(crate) fn in_engine(&self) -> Vec<String> {
+        let label = format!("label=io.lfctl.appliance={}", self.name);
+        let list = |arguments: &[&str]| {
+            docker(arguments)
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let mut found = list(&["ps", "-aq", "--filter", &label]);
+        found.extend(list(&["network", "ls", "-q", "--filter", &label]));
+        found.extend(list(&["volume", "ls", "-q", "--filter", &label]));
+        found
+    }
+
+    pub(crate) fn container(&self, service: &str) -> String {
+        format!("{}-{service}", self.name)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.run(&[
+            "uninstall",
+            "--purge",
+            "--if-installed",
+            "--yes",
+            "--name",
+            &self.name,
+        ]);
+    }
+}
+
+/// Runs the stock client and returns what it printed.
+pub(crate) fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    assert!(
+        output.status.success(),
+        "docker {arguments:?}: {}",
+        both(&output)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) fn both(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+pub(crate) fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}

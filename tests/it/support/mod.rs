@@ -1,0 +1,5 @@
+//! What several topics share.
+
+pub(crate) mod bundle;
+pub(crate) mod engine;
+pub(crate) mod host;
