@@ -1,2 +1,0 @@
-//! An appliance on disk: what is installed, how far a change got, and who may
-//! change it now.
