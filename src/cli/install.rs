@@ -74,11 +74,11 @@ impl Args {
             images: images::expected(&bundle, &facts),
             reporter: context.reporter.as_ref(),
         };
-        let existing = observe::existing(&steps).await?;
-        let observed = observe::observe(&steps, &existing).await?;
-        let needs = observe::disk_needs(&steps, &observed);
-        let findings = findings(&steps, &existing, &needs)?;
-        let plan = Plan::install(bundle.stack(), &observed);
+        let Survey {
+            plan,
+            needs,
+            findings,
+        } = survey(&steps).await?;
         if self.dry_run {
             print_plan(context, &plan, &needs, &findings)?;
         }
@@ -100,6 +100,12 @@ impl Args {
             return Ok(());
         }
         let _lock = appliance.lock()?;
+        // Another lfctl may have been at work until now: look again, and never
+        // write secrets over those that it made.
+        steps.before = appliance.state()?;
+        steps.secrets = secrets(&appliance, &bundle, &site.config)?;
+        let Survey { plan, findings, .. } = survey(&steps).await?;
+        refuse_if_blocked(context, &findings)?;
         let result = carry_out(&plan, &mut steps).await;
         let deed = Deed {
             command: "install".to_owned(),
@@ -149,6 +155,24 @@ impl Args {
             .transpose()?;
         Ok(Site { config, text, tls })
     }
+}
+
+/// What is there, what that means, and what is to be done about it.
+struct Survey {
+    plan: Plan,
+    needs: Vec<DiskNeed>,
+    findings: Vec<Finding>,
+}
+
+async fn survey<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Survey, Failure> {
+    let existing = observe::existing(steps).await?;
+    let observed = observe::observe(steps, &existing).await?;
+    let needs = observe::disk_needs(steps, &observed);
+    Ok(Survey {
+        findings: findings(steps, &existing, &needs)?,
+        plan: Plan::install(steps.bundle.stack(), &observed),
+        needs,
+    })
 }
 
 fn secrets(

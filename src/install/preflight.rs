@@ -111,9 +111,9 @@ fn appliance(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
                 Severity::Blocking,
                 format!("appliance `{name}` is installed from another bundle"),
                 format!("installed {}, this bundle holds {wanted}", state.release),
-                Remedy::command(
-                    "upgrade it, or install under another name with `--name`",
-                    "lfctl upgrade --offline BUNDLE",
+                Remedy::text(
+                    "install it beside under another name with `--name`; this lfctl does not \
+                     upgrade in place",
                 ),
             ));
         }
