@@ -2,7 +2,7 @@
 //! install again, take off, put back, purge.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
@@ -285,8 +285,11 @@ fn audit_log_holds(host: &Host) {
 fn a_killed_install_is_finished_by_the_next_run() {
     let host = Host::ready();
     let bundle = bundle();
-    for at in ["load", "start:clickhouse", "migrate", "healthy:web"] {
-        kill_at(&host, &bundle, at);
+    stop_at(&host, &bundle, "load", "KILL");
+    let asked = stop_at(&host, &bundle, "start:postgres", "INT");
+    assert_eq!(asked.code(), Some(12), "Ctrl-C ends it after the step");
+    for at in ["start:clickhouse", "migrate", "healthy:web"] {
+        stop_at(&host, &bundle, at, "KILL");
         let status = host.ok(&["status", "--name", &host.name]);
         assert!(status.contains("install broke off"), "after {at}: {status}");
     }
@@ -297,8 +300,9 @@ fn a_killed_install_is_finished_by_the_next_run() {
     assert_eq!(status[0]["unfinished"], Value::Null);
 }
 
-/// Starts an install and kills it once the journal announces step `at`.
-fn kill_at(host: &Host, bundle: &str, at: &str) {
+/// Starts an install and sends it a signal once the journal announces step
+/// `at`.
+fn stop_at(host: &Host, bundle: &str, at: &str, signal: &str) -> ExitStatus {
     let mut child = host
         .command(&host.install(bundle))
         .stdout(Stdio::null())
@@ -323,6 +327,13 @@ fn kill_at(host: &Host, bundle: &str, at: &str) {
         );
         std::thread::sleep(Duration::from_millis(10));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    child.wait().unwrap()
 }
