@@ -6,7 +6,7 @@
 //! /var/lib/lfctl/<name>/state.json       what is installed; written last
 //! /var/lib/lfctl/<name>/journal.jsonl    one line per step begin and end, fsynced
 //! /var/lib/lfctl/<name>/secrets.toml     0600, generated once
-//! /var/lib/lfctl/<name>/lock             held while something changes
+//! /var/lib/lfctl/<name>.lock             held while something changes
 //! /var/log/lfctl/<name>/audit.jsonl      hash-chained: who, when, what, result
 //! ```
 //!
@@ -103,7 +103,9 @@ pub enum ApplianceError {
 impl Appliance {
     /// The appliance of this name, whether it exists or not.
     pub fn named(paths: &Paths, name: &str) -> Result<Self, ApplianceError> {
-        let legal = name.len() <= 30
+        // `/etc/lfctl/revoked-keys` is the trust store's.
+        let legal = name != "revoked-keys"
+            && name.len() <= 30
             && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
             && name
                 .bytes()
@@ -167,8 +169,8 @@ impl Appliance {
 
     /// Takes the lock, or says who holds it.
     pub fn lock(&self) -> Result<Lock, ApplianceError> {
-        let path = self.dir().join("lock");
-        fs::create_dir_all(self.dir())?;
+        let path = self.lock_path();
+        fs::create_dir_all(self.paths.appliances())?;
         let file = fs::OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -188,6 +190,35 @@ impl Appliance {
             }),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
+    }
+
+    /// Whether another process changes the appliance now.
+    pub fn is_locked(&self) -> Result<bool, ApplianceError> {
+        match fs::File::open(self.lock_path()) {
+            Ok(file) => match file.file().try_lock_shared() {
+                Ok(()) => Ok(false),
+                Err(TryLockError::WouldBlock) => Ok(true),
+                Err(TryLockError::Error(error)) => Err(error.into()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Beside the state directory, which a purge removes while it holds the
+    /// lock.
+    fn lock_path(&self) -> PathBuf {
+        self.paths.appliances().join(format!("{}.lock", self.name))
+    }
+
+    /// The other appliances that left something on this host.
+    pub fn siblings(&self) -> Result<Vec<Self>, ApplianceError> {
+        let names = Self::all(&self.paths)?;
+        names
+            .iter()
+            .filter(|name| **name != self.name)
+            .map(|name| Self::named(&self.paths, name))
+            .collect()
     }
 
     /// What is installed, if anything is.
@@ -287,7 +318,16 @@ mod tests {
     #[test]
     fn names_must_do_for_containers_and_directories() {
         let paths = Paths::below(Path::new("/nowhere"));
-        for bad in ["", "-a", "1a", "A", "a/b", "..", &"a".repeat(31)] {
+        for bad in [
+            "",
+            "revoked-keys",
+            "-a",
+            "1a",
+            "A",
+            "a/b",
+            "..",
+            &"a".repeat(31),
+        ] {
             assert!(Appliance::named(&paths, bad).is_err(), "{bad} was accepted");
         }
         assert!(Appliance::named(&paths, "langfuse-2").is_ok());

@@ -6,8 +6,6 @@ use fs_err as fs;
 
 use super::Context;
 use super::failure::{Failure, Kind};
-use crate::appliance::Appliance;
-use crate::appliance::audit::{self, Deed};
 use crate::bundle::open::{Bundle, UntrustedBundle};
 use crate::report::event::{Level, notice};
 use crate::sign::TrustStore;
@@ -32,18 +30,13 @@ pub struct BundleArg {
 }
 
 impl BundleArg {
-    /// Opens the bundle and verifies its head. `appliance` gets an audit
-    /// entry when the signature is skipped.
+    /// Opens the bundle and verifies its head.
     ///
     /// # Errors
     ///
     /// No bundle or several, no trusted key, or a bundle that is not what a
     /// trusted key signed.
-    pub(super) fn open(
-        &self,
-        context: &Context,
-        appliance: Option<&Appliance>,
-    ) -> Result<Bundle, Failure> {
+    pub(super) fn open(&self, context: &Context) -> Result<Bundle, Failure> {
         let untrusted = UntrustedBundle::open(&self.path()?)?;
         if !self.insecure_skip_signature {
             let store =
@@ -57,15 +50,6 @@ impl BundleArg {
             "bundle.signature-skipped",
             "nobody vouches for this bundle: its signature was not checked",
         );
-        if let Some(appliance) = appliance {
-            let deed = Deed {
-                command: "open with --insecure-skip-signature".to_owned(),
-                bundle: Some(bundle.digest()),
-                key: Some("none".to_owned()),
-                result: "accepted".to_owned(),
-            };
-            audit::append(&appliance.audit_path(), deed)?;
-        }
         Ok(bundle)
     }
 

@@ -74,7 +74,7 @@ struct Which {
 impl Which {
     fn open(&self, context: &Context) -> Result<Bundle, Failure> {
         let Some(file) = &self.trusted_key else {
-            return self.bundle.open(context, None);
+            return self.bundle.open(context);
         };
         let key = TrustedKey::parse(&fs::read_to_string(file)?)?;
         let untrusted = UntrustedBundle::open(&self.bundle.path()?)?;

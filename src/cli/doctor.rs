@@ -89,8 +89,14 @@ fn verdict(counts: Counts, fail_on: FailOn) -> Result<(), Failure> {
         let message = format!("{} blocking findings", counts.blocking);
         return Err(Failure::new(Kind::Blocked, message).already_shown());
     }
-    if counts.warnings > 0 && fail_on == FailOn::Warning {
-        let message = format!("{} warnings", counts.warnings);
+    // Not seen is not well: a check nobody could make must not look like one
+    // that passed.
+    if counts.ok == 0 && counts.could_not_check > 0 {
+        return Err(Failure::new(Kind::Failed, "nothing could be checked").already_shown());
+    }
+    let doubts = counts.warnings + counts.could_not_check;
+    if doubts > 0 && fail_on == FailOn::Warning {
+        let message = format!("{doubts} warnings or checks that could not be made");
         return Err(Failure::new(Kind::Warnings, message).already_shown());
     }
     Ok(())
@@ -125,6 +131,7 @@ mod tests {
     #[test]
     fn the_exit_code_follows_the_worst_finding() {
         let counts = |blocking, warnings, could_not_check| Counts {
+            ok: 1,
             warnings,
             blocking,
             could_not_check,
@@ -136,5 +143,11 @@ mod tests {
         assert_eq!(code(counts(1, 1, 0), FailOn::Blocking), Some(Kind::Blocked));
         assert_eq!(code(counts(1, 0, 0), FailOn::Warning), Some(Kind::Blocked));
         assert_eq!(code(counts(0, 0, 0), FailOn::Warning), None);
+        assert_eq!(code(counts(0, 0, 1), FailOn::Warning), Some(Kind::Warnings));
+        let unseen = Counts {
+            could_not_check: 2,
+            ..Counts::default()
+        };
+        assert_eq!(code(unseen, FailOn::Blocking), Some(Kind::Failed));
     }
 }

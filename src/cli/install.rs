@@ -1,5 +1,6 @@
 //! `lfctl install`: from a bundle to a running, proven stack.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,11 @@ use super::args::{BundleArg, NameArg};
 use super::failure::{Failure, Kind};
 use super::{Context, wizard};
 use crate::appliance::audit::{self, Deed};
-use crate::appliance::state::Status;
+use crate::appliance::state::{InstalledImage, State, Status};
 use crate::appliance::{Appliance, journal::Unfinished};
 use crate::bundle::open::Bundle;
-use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
+use crate::engine::{ContainerEngine, EngineFacts};
 use crate::facts::langfuse::UpdateVerdict;
 use crate::install::apply::{self, Interrupt};
 use crate::install::observe::{self, Existing};
@@ -57,10 +58,11 @@ struct Site {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
-        let bundle = self.bundle.open(context, Some(&appliance))?;
+        let bundle = self.bundle.open(context)?;
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
+        let before = appliance.state()?;
         let mut steps = Steps {
             engine: &engine,
             facts: &facts,
@@ -69,9 +71,9 @@ impl Args {
             site: &site.config,
             site_text: &site.text,
             tls: site.tls.as_ref(),
-            before: appliance.state()?,
             secrets: secrets(&appliance, &bundle, &site.config)?,
-            images: images::expected(&bundle, &facts),
+            images: known_images(&bundle, &facts, before.as_ref()),
+            before,
             reporter: context.reporter.as_ref(),
         };
         let Survey {
@@ -97,7 +99,7 @@ impl Args {
                     appliance.name()
                 ),
             );
-            return Ok(());
+            return judge_update_check(&steps).await;
         }
         let _lock = appliance.lock()?;
         // Another lfctl may have been at work until now: look again, and never
@@ -110,14 +112,18 @@ impl Args {
         let deed = Deed {
             command: "install".to_owned(),
             bundle: Some(bundle.digest()),
-            key: bundle.key_id().map(|key| key.to_string()),
-            result: result.as_ref().map_or_else(
-                |failure| failure.report().message.clone(),
-                |()| "done".to_owned(),
+            key: Some(
+                bundle
+                    .key_id()
+                    .map_or("none".to_owned(), |key| key.to_string()),
             ),
+            result: result
+                .as_ref()
+                .map_or_else(Failure::first_line, |()| "done".to_owned()),
         };
-        audit::append(&appliance.audit_path(), deed)?;
-        result?;
+        let audited = audit::append(&appliance.audit_path(), deed);
+        result.map_err(|failure| failure.of_appliance(appliance.name()))?;
+        audited?;
         say_where(&steps);
         Ok(())
     }
@@ -155,6 +161,23 @@ impl Args {
             .transpose()?;
         Ok(Site { config, text, tls })
     }
+}
+
+/// The images as the engine names them, with the tags that an earlier run
+/// is known to have made.
+fn known_images(
+    bundle: &Bundle,
+    facts: &EngineFacts,
+    before: Option<&State>,
+) -> BTreeMap<String, InstalledImage> {
+    let mut images = images::expected(bundle, facts);
+    for (key, image) in &mut images {
+        let known = before.and_then(|state| state.images.get(key));
+        if let Some(known) = known.filter(|known| known.id == image.id) {
+            image.tags.clone_from(&known.tags);
+        }
+    }
+    images
 }
 
 /// What is there, what that means, and what is to be done about it.
@@ -213,9 +236,10 @@ fn findings<E: ContainerEngine>(
         cpu_flags: &cpu_flags,
         needs,
         port: observe::port(existing, gateway, steps.site.listen)?,
-        volumes_exist: existing.volumes.values().any(|exists| *exists),
         secrets_exist: steps.appliance.secrets_path().exists(),
-        foreign: &existing.foreign,
+        tls: steps.site.tls.is_some(),
+        existing,
+        fingerprints: &steps.fingerprints(),
     }))
 }
 
@@ -287,12 +311,15 @@ async fn carry_out<E: ContainerEngine>(
     let interrupt = Interrupt::default();
     let reporter = steps.reporter;
     {
-        let work = apply::apply(plan, steps, &interrupt);
+        let work = async {
+            apply::apply(plan, steps, &interrupt).await?;
+            judge_update_check(steps).await
+        };
         tokio::pin!(work);
         let mut asked = false;
         loop {
             tokio::select! {
-                result = &mut work => break result?,
+                result = &mut work => return result,
                 () = super::signal::asked_to_stop() => {
                     if asked {
                         return Err(Failure::from(InstallError::Interrupted {
@@ -311,7 +338,6 @@ async fn carry_out<E: ContainerEngine>(
             }
         }
     }
-    judge_update_check(steps).await
 }
 
 /// The mission's own question, asked of what was just installed.
@@ -328,6 +354,18 @@ async fn judge_update_check<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<
         return Ok(());
     }
     step.finish(Outcome::Failed, Some(detail));
+    if let UpdateVerdict::Slow | UpdateVerdict::Unproven = check.verdict {
+        notice(
+            steps.reporter,
+            Level::Warning,
+            "install.update-check",
+            format!(
+                "the update check does not fail as it should: {}",
+                check.verdict
+            ),
+        );
+        return Ok(());
+    }
     Err(Failure::new(
         Kind::Blocked,
         format!(

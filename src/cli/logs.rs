@@ -48,9 +48,10 @@ impl Args {
                 }
             })?;
         let text = engine.logs(&container.name, self.tail, None).await?;
-        let text = match appliance.secrets()? {
-            Some(secrets) => secrets.redact(&text),
-            None => text,
+        let secrets = appliance.secrets()?.unwrap_or_default();
+        let text = match appliance.site()? {
+            Some(site) => site.redact(&secrets, &text),
+            None => secrets.redact(&text),
         };
         let lines: Vec<_> = text.lines().collect();
         context.print(&lines, &text)

@@ -269,7 +269,13 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
         .enable_all()
         .build()
         .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(work))
+        .and_then(|runtime| {
+            let result = runtime.block_on(work);
+            // A question that hangs in the system, as on a dead network
+            // filesystem, must not hold back the answer.
+            runtime.shutdown_background();
+            result
+        })
 }
 
 fn finish(context: &Context, streams: bool, result: &Result<(), Failure>) -> ExitCode {

@@ -30,6 +30,7 @@ struct Report {
     bundle: Option<String>,
     listen: Option<String>,
     unfinished: Option<String>,
+    changing: bool,
     containers: Vec<Row>,
 }
 
@@ -57,7 +58,13 @@ impl Args {
                 let state = appliance.state()?;
                 let unfinished = appliance.journal().unfinished()?;
                 let containers = engine.containers(&name).await?;
-                reports.push(report(name, state.as_ref(), unfinished, containers));
+                reports.push(report(
+                    name,
+                    state.as_ref(),
+                    unfinished,
+                    appliance.is_locked()?,
+                    containers,
+                ));
             }
         }
         context.print(&reports, &text(&reports))
@@ -68,6 +75,7 @@ fn report(
     name: String,
     state: Option<&State>,
     unfinished: Option<Unfinished>,
+    changing: bool,
     containers: Vec<Container>,
 ) -> Report {
     let mut rows: Vec<_> = containers.into_iter().map(row).collect();
@@ -78,10 +86,14 @@ fn report(
         release: state.map(|state| state.release.to_string()),
         bundle: state.map(|state| state.bundle.to_string()),
         listen: state.map(|state| state.listen.to_string()),
-        unfinished: unfinished.map(|run| match run.step {
-            Some(step) => format!("{} broke off at `{step}`", run.command),
-            None => format!("{} broke off", run.command),
+        unfinished: unfinished.map(|run| {
+            let how = if changing { "is running" } else { "broke off" };
+            match run.step {
+                Some(step) => format!("{} {how} at `{step}`", run.command),
+                None => format!("{} {how}", run.command),
+            }
         }),
+        changing,
         containers: rows,
     }
 }
@@ -126,7 +138,15 @@ fn text(reports: &[Report]) -> String {
             report.name
         );
         if let Some(unfinished) = &report.unfinished {
-            let _ = writeln!(text, "  {unfinished}; run it again to continue");
+            let _ = writeln!(
+                text,
+                "  {unfinished}{}",
+                if report.changing {
+                    ""
+                } else {
+                    "; run it again to continue"
+                }
+            );
         }
         let mut table = Table::new();
         table

@@ -9,11 +9,13 @@ use super::failure::{Failure, Kind};
 use crate::appliance::Appliance;
 use crate::appliance::audit::{self, Deed};
 use crate::appliance::journal::Record;
+use crate::appliance::state::{State, Status};
 use crate::engine::docker::Docker;
 use crate::install::uninstall::{self, Removal};
 
 /// Arguments of `lfctl uninstall`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Args {
     #[command(flatten)]
     name: NameArg,
@@ -23,6 +25,9 @@ pub struct Args {
     /// Print what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+    /// Remove what carries the appliance's label although no record of it is here
+    #[arg(long)]
+    without_record: bool,
     /// Do not fail when there is nothing to remove
     #[arg(long)]
     if_installed: bool,
@@ -35,19 +40,18 @@ impl Args {
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
-        let state = appliance.state()?;
         let engine = Docker::connect(&context.engine).await?;
-        let removal = uninstall::find(&engine, &appliance, state.as_ref(), self.purge).await?;
+        let (state, removal) = self.look(&engine, &appliance).await?;
         if self.dry_run {
             return context.print(&removal, &describe(&removal));
         }
-        let left_on_disk =
-            self.purge && (appliance.dir().exists() || appliance.site_path().exists());
-        if removal.is_empty() && !left_on_disk {
+        if removal.is_empty() && !self.is_left(&appliance, state.as_ref())? {
             return self.nothing(&appliance);
         }
         self.confirm(context, &appliance, &removal)?;
         let _lock = appliance.lock()?;
+        // The question may have stood there for a while: look again.
+        let (state, removal) = self.look(&engine, &appliance).await?;
         let journal = appliance.journal();
         journal.append(Record::RunBegin {
             command: "uninstall".to_owned(),
@@ -65,9 +69,12 @@ impl Args {
         )
         .await;
         if !(self.purge && result.is_ok()) {
-            journal.append(Record::RunEnd {
+            let recorded = journal.append(Record::RunEnd {
                 complete: result.is_ok(),
-            })?;
+            });
+            if result.is_ok() {
+                recorded?;
+            }
         }
         let deed = Deed {
             command: if self.purge {
@@ -82,8 +89,49 @@ impl Args {
                 .as_ref()
                 .map_or_else(ToString::to_string, |()| "done".to_owned()),
         };
-        audit::append(&appliance.audit_path(), deed)?;
-        Ok(result?)
+        let audited = audit::append(&appliance.audit_path(), deed);
+        result?;
+        Ok(audited?)
+    }
+
+    /// What is recorded, and what there is to remove.
+    async fn look(
+        &self,
+        engine: &Docker,
+        appliance: &Appliance,
+    ) -> Result<(Option<State>, Removal), Failure> {
+        let state = appliance.state()?;
+        let removal = uninstall::find(engine, appliance, state.as_ref(), self.purge).await?;
+        let name = appliance.name();
+        match &state {
+            None if removal.has_objects() && !self.without_record => Err(Failure::new(
+                Kind::Blocked,
+                format!("the engine holds parts of `{name}` that lfctl has no record of here"),
+            )
+            .hint("run lfctl as the user, and with the `--root`, that installed it")
+            .hint("if that record is lost, remove them with `--without-record`")),
+            Some(state) if state.engine != engine.kind() => Err(Failure::new(
+                Kind::Engine,
+                format!(
+                    "`{name}` lives in {}, and this is {}",
+                    state.engine,
+                    engine.kind()
+                ),
+            )
+            .hint(format!(
+                "start {0} and run again with `--engine {0}`",
+                state.engine
+            ))),
+            _ => Ok((state, removal)),
+        }
+    }
+
+    /// Whether files of the appliance are left that this run has to deal with.
+    fn is_left(&self, appliance: &Appliance, state: Option<&State>) -> Result<bool, Failure> {
+        let begun = state.is_some_and(|state| state.status != Status::Uninstalled)
+            || appliance.journal().unfinished()?.is_some();
+        let files = appliance.dir().exists() || appliance.site_path().exists();
+        Ok(begun || (self.purge && files))
     }
 
     fn nothing(&self, appliance: &Appliance) -> Result<(), Failure> {

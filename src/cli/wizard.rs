@@ -18,16 +18,11 @@ pub(super) fn ask(host: &str) -> Result<String, Failure> {
         .interact_text()
         .map_err(prompt_failure)?;
     let secure = url.starts_with("https://");
+    // The ports must be equal, unless something in front maps them.
+    let port = Origin::port_of(&url).unwrap_or(3000);
     let listen: SocketAddr = Input::new()
         .with_prompt("Address and port of this host to listen on")
-        .default(
-            if secure {
-                ([0, 0, 0, 0], 443)
-            } else {
-                ([0, 0, 0, 0], 3000)
-            }
-            .into(),
-        )
+        .default(([0, 0, 0, 0], port).into())
         .interact_text()
         .map_err(prompt_failure)?;
     let tls = if secure { ask_tls()? } else { None };

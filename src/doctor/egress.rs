@@ -79,14 +79,24 @@ fn update_evidence(check: &UpdateCheck) -> String {
     }
 }
 
-/// All attempts, with the service that made them.
+/// All attempts, with the service that made them. What one service could
+/// reach counts even when another could not be looked at.
 fn attempts(facts: &Facts, why: &[Why]) -> Result<Vec<(String, Attempt)>, Unknown> {
     let mut all = Vec::new();
+    let mut unknown = None;
     for (service, attempts) in &facts.egress {
-        let chosen = want(attempts)?
-            .iter()
-            .filter(|one| why.contains(&one.target.why));
-        all.extend(chosen.map(|one| (service.clone(), one.clone())));
+        match want(attempts) {
+            Ok(attempts) => {
+                let chosen = attempts.iter().filter(|one| why.contains(&one.target.why));
+                all.extend(chosen.map(|one| (service.clone(), one.clone())));
+            }
+            Err(why) => unknown = Some(why),
+        }
+    }
+    if let Some(unknown) = unknown
+        && !all.iter().any(|(_, one)| one.left())
+    {
+        return Err(unknown);
     }
     if all.is_empty() {
         return Err(Unknown("no connect was tried".to_owned()));
@@ -186,7 +196,17 @@ pub(super) fn no_route(facts: &Facts) -> Result<Outcome, Unknown> {
         return Ok(Outcome::warning(
             "names outside are resolved for the stack, so queries leave although connections do not",
             list(resolved.iter().copied()),
-            isolate(facts, service),
+            Remedy::command(
+                "on an internal network it is the engine's own resolver that passes queries on: \
+                 update the engine, or give it a `dns` that knows no outside name",
+                engine_command(
+                    facts,
+                    &format!(
+                        "exec {} cat /etc/resolv.conf",
+                        facts.installed.container(service)
+                    ),
+                ),
+            ),
         ));
     }
     let dropped: Vec<_> = attempts

@@ -47,9 +47,12 @@ pub(super) fn memory(facts: &Facts) -> Result<Outcome, Unknown> {
 pub(super) fn cpu(facts: &Facts) -> Result<Outcome, Unknown> {
     let host = want(&facts.host)?;
     let requires = &facts.installed.stack.requires;
+    // Flags are named as x86 names them.
+    let is_x86 = host.machine == "x86_64";
     let missing: Vec<_> = requires
         .cpu_flags
         .iter()
+        .filter(|_| is_x86)
         .filter(|flag| !host.cpu.flags.contains(*flag))
         .map(String::as_str)
         .collect();

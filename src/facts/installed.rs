@@ -118,27 +118,21 @@ impl Installed {
         engine: &Fact<EngineFacts>,
         containers: &Fact<BTreeMap<String, Container>>,
     ) -> Result<Door, String> {
-        let host = self.authority();
-        if engine.known().is_some_and(|engine| engine.rootless) {
-            return if self.tls {
-                Err(
-                    "containers of a rootless engine can be reached only by the published port, \
-                     which speaks TLS"
-                        .to_owned(),
-                )
-            } else {
-                Ok(Door::loopback(self.listen.port(), host))
-            };
-        }
+        let rootless = engine.known().is_some_and(|engine| engine.rootless);
         let gateway = &self.stack.langfuse.gateway;
-        let container = containers
-            .as_result()?
-            .get(gateway)
-            .ok_or_else(|| format!("the engine has no container for {gateway}"))?;
-        let (edge, internal) = (self.edge(), self.internal());
-        let port = self.stack.langfuse.gateway_port;
-        Door::of_container(container, &[&edge, &internal], port, host)
-            .ok_or_else(|| format!("{} has no address, so it does not run", container.name))
+        let gateway = match containers.as_result() {
+            Ok(containers) => containers.get(gateway),
+            Err(_) if rootless => None,
+            Err(why) => return Err(why.to_owned()),
+        };
+        Door::to_gateway(
+            gateway,
+            &[&self.edge(), &self.internal()],
+            self.stack.langfuse.gateway_port,
+            rootless,
+            (!self.tls).then(|| self.published()),
+            self.authority(),
+        )
     }
 
     /// The published port as this host reaches it without leaving itself.
@@ -147,7 +141,8 @@ impl Installed {
     }
 }
 
-fn here(listen: SocketAddr) -> SocketAddr {
+/// The address under which this host itself reaches what listens there.
+pub fn here(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -11,7 +11,7 @@ pub(crate) mod canned;
 pub mod egress;
 mod gather;
 pub mod http;
-mod installed;
+pub mod installed;
 pub mod langfuse;
 pub mod schema;
 pub mod settings;

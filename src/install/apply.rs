@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use super::InstallError;
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::steps::Steps;
 use crate::appliance::journal::{Record, StepOutcome};
 use crate::engine::ContainerEngine;
@@ -41,10 +41,11 @@ pub async fn apply<E: ContainerEngine>(
         lfctl: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
     let result = run(plan, steps, interrupt).await;
-    journal.append(Record::RunEnd {
+    let recorded = journal.append(Record::RunEnd {
         complete: result.is_ok(),
-    })?;
-    result
+    });
+    // What went wrong first is what the operator must hear of.
+    result.and_then(|()| Ok(recorded?))
 }
 
 async fn run<E: ContainerEngine>(
@@ -64,15 +65,17 @@ async fn run<E: ContainerEngine>(
             Ok(done) => done.outcome,
             Err(_) => Outcome::Failed,
         };
-        journal.append(Record::StepEnd {
+        let recorded = journal.append(Record::StepEnd {
             step: id.clone(),
             outcome: StepOutcome::from(outcome),
-        })?;
+        });
         let done = result?;
+        recorded?;
         if let Some(running) = running {
             running.finish(done.outcome, done.detail);
         }
-        if interrupt.asked() {
+        let is_last = *step == plan::Step::Commit;
+        if interrupt.asked() && !is_last {
             return Err(InstallError::Interrupted { after: id });
         }
     }

@@ -27,6 +27,16 @@ pub struct Existing {
     pub networks: BTreeMap<String, bool>,
     /// Volumes by engine name, and whether each exists.
     pub volumes: BTreeMap<String, bool>,
+    /// Objects carry the appliance's label, and nothing is recorded of it.
+    pub unrecorded: bool,
+}
+
+impl Existing {
+    fn has_any(&self) -> bool {
+        !self.containers.is_empty()
+            || self.networks.values().any(|exists| *exists)
+            || self.volumes.values().any(|exists| *exists)
+    }
 }
 
 /// Looks up every name that the appliance wants.
@@ -68,6 +78,11 @@ pub async fn existing<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Existi
         }
         found.volumes.insert(name, volume.is_some());
     }
+    let job = engine.container(&names.job()).await?;
+    if job.is_some_and(|job| !is_ours(&job.labels)) {
+        found.foreign.push(format!("container {}", names.job()));
+    }
+    found.unrecorded = steps.before.is_none() && found.has_any();
     Ok(found)
 }
 
@@ -103,6 +118,8 @@ pub async fn observe<E: ContainerEngine>(
     let record = match &steps.before {
         Some(state) if state.bundle == steps.bundle.digest() => match state.status {
             Status::Installed => Record::Complete,
+            // What was written down before its secrets were is written again.
+            Status::Installing if state.fingerprints != steps.fingerprints() => Record::None,
             Status::Installing => Record::Begun,
             Status::Uninstalled => Record::None,
         },
@@ -116,6 +133,7 @@ pub async fn observe<E: ContainerEngine>(
         volumes: existing.volumes.clone(),
         containers,
         record,
+        unfinished: steps.appliance.journal().unfinished()?.is_some(),
     })
 }
 
@@ -180,13 +198,16 @@ pub fn port(
     gateway: &str,
     listen: SocketAddr,
 ) -> Result<Option<(SocketAddr, PortState)>, InstallError> {
+    // The own gateway goes before its successor comes, on whatever address of
+    // that port it listens.
+    let suffix = format!(":{}", listen.port());
     let ours = existing.containers.get(gateway).is_some_and(|container| {
         container.state == ContainerState::Running
             && container
                 .ports
                 .values()
                 .flatten()
-                .any(|address| *address == listen.to_string())
+                .any(|address| address.ends_with(&suffix))
     });
     if ours {
         return Ok(None);

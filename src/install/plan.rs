@@ -103,6 +103,9 @@ pub struct Observed {
     pub containers: BTreeMap<String, Standing>,
     /// What `state.json` says of this bundle.
     pub record: Record,
+    /// A change of this appliance broke off: whatever looks right now has not
+    /// proven itself.
+    pub unfinished: bool,
 }
 
 /// What `state.json` says of a bundle.
@@ -163,13 +166,15 @@ impl Plan {
             plan.push(Step::CreateVolume(name.clone()), *exists);
         }
         plan.stage(stack, Stage::Data, observed);
-        let committed = observed.record == Record::Complete;
+        // Volumes that were made anew hold no schema, whatever was recorded.
+        let committed =
+            observed.record == Record::Complete && observed.volumes.values().all(|exists| *exists);
         plan.push(Step::Migrate, committed);
         plan.push(Step::CheckSchemas, committed);
         plan.stage(stack, Stage::App, observed);
         plan.stage(stack, Stage::Edge, observed);
         // What started anew must prove itself anew.
-        let untouched = plan.steps.iter().all(|planned| planned.done);
+        let untouched = !observed.unfinished && plan.steps.iter().all(|planned| planned.done);
         plan.push(Step::ProbeVersion, untouched);
         plan.push(Step::ProbeEvent, untouched);
         plan.push(Step::Commit, untouched && committed);

@@ -3,11 +3,14 @@
 //! Pure: findings are made from values that were gathered before. Every
 //! finding says what was seen and what to type next.
 
-use std::collections::BTreeSet;
+mod data;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use indicatif::HumanBytes;
 
+use super::observe::Existing;
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
 use crate::bundle::manifest::BundleManifest;
@@ -42,12 +45,14 @@ pub struct Inputs<'a> {
     /// Where the gateway will listen, and whether that is free. `None` when
     /// this appliance itself holds it.
     pub port: Option<(SocketAddr, PortState)>,
-    /// Volumes of this name exist.
-    pub volumes_exist: bool,
+    /// The gateway carries a certificate.
+    pub tls: bool,
+    /// What exists under the names that the appliance wants.
+    pub existing: &'a Existing,
     /// `secrets.toml` exists.
     pub secrets_exist: bool,
-    /// Objects of the wanted names that are not lfctl's, as `kind name`.
-    pub foreign: &'a [String],
+    /// Short hashes of the immutable secrets as they would be used now.
+    pub fingerprints: &'a BTreeMap<String, String>,
 }
 
 /// What one filesystem must hold.
@@ -79,6 +84,7 @@ impl DiskNeed {
 pub fn examine(inputs: &Inputs<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     appliance(inputs, &mut findings);
+    data::examine(inputs, &mut findings);
     engine(inputs, &mut findings);
     host(inputs, &mut findings);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -117,7 +123,8 @@ fn appliance(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
                 ),
             ));
         }
-        if state.release.name != wanted.name {
+        let holds_data = inputs.existing.volumes.values().any(|exists| *exists);
+        if state.release.name != wanted.name && holds_data {
             findings.push(finding(
                 "appliance.other-release-line",
                 Severity::Blocking,
@@ -164,30 +171,6 @@ fn appliance(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
             ),
         ));
     }
-    if inputs.volumes_exist && !inputs.secrets_exist {
-        findings.push(finding(
-            "appliance.data-without-secrets",
-            Severity::Blocking,
-            format!("volumes of `{name}` hold data, and the secrets to read it are missing"),
-            "secrets.toml does not exist",
-            Remedy::command(
-                "put secrets.toml back from your backup, or remove the data for good",
-                format!("lfctl uninstall --name {name} --purge"),
-            ),
-        ));
-    }
-    for object in inputs.foreign {
-        findings.push(finding(
-            "engine.foreign-object",
-            Severity::Blocking,
-            format!("{object} exists and was not made by lfctl for `{name}`"),
-            "it does not carry the label of this appliance",
-            Remedy::text(format!(
-                "choose another name with `--name`, or remove {object} yourself if it is not \
-                 needed"
-            )),
-        ));
-    }
 }
 
 fn engine(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
@@ -199,6 +182,18 @@ fn engine(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
             format!("the bundle holds images for {platform}"),
             format!("the engine runs {}/{}", facts.os, facts.architecture),
             Remedy::text("bring the bundle made for this platform"),
+        ));
+    }
+    if facts.rootless && inputs.tls {
+        findings.push(finding(
+            "engine.rootless-tls",
+            Severity::Blocking,
+            "a rootless engine keeps lfctl from the gateway's inner port".to_owned(),
+            "the published port speaks TLS, which lfctl's probes do not",
+            Remedy::text(
+                "let a proxy in front carry the certificate (`behind-proxy = true` instead of \
+                 [tls]), or use the system's engine",
+            ),
         ));
     }
     if !facts.proxies.is_empty() {
@@ -289,11 +284,16 @@ fn host(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
             PortState::Free => return,
             PortState::InUse => format!("port {address} is in use"),
             PortState::NotLocal => format!("{address} is not an address of this host"),
-            PortState::Denied => format!("lfctl may not use port {address}"),
+            PortState::Denied => format!("lfctl itself may not use port {address}"),
+        };
+        // The engine opens the port, and mostly may do more.
+        let severity = match state {
+            PortState::Denied if !inputs.engine.rootless => Severity::Warning,
+            _ => Severity::Blocking,
         };
         findings.push(finding(
             "host.port",
-            Severity::Blocking,
+            severity,
             message,
             "seen by binding it",
             Remedy::command(

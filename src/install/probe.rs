@@ -7,6 +7,7 @@ use super::InstallError;
 use super::steps::{Done, Steps};
 use crate::engine::ContainerEngine;
 use crate::facts::http::Basic;
+use crate::facts::installed::here;
 use crate::facts::langfuse::{self, Door, TraceId, UpdateCheck};
 use crate::facts::schema::{SchemaVerdict, schema_state};
 use crate::report::event::Outcome;
@@ -34,22 +35,17 @@ async fn door<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Door, InstallE
     let gateway = steps
         .engine
         .container(&names.container(&langfuse.gateway))
-        .await?
-        .ok_or_else(|| failed("reaching the gateway", "its container is gone"))?;
-    let networks = [names.internal(), names.edge()];
-    let networks: Vec<_> = networks.iter().map(String::as_str).collect();
-    Door::of_container(
-        &gateway,
-        &networks,
+        .await?;
+    let published = steps.site.tls.is_none().then(|| here(steps.site.listen));
+    Door::to_gateway(
+        gateway.as_ref(),
+        &[&names.edge(), &names.internal()],
         langfuse.gateway_port,
-        steps.site.url.authority(),
+        steps.facts.rootless,
+        published,
+        &steps.site.url.authority(),
     )
-    .ok_or_else(|| {
-        failed(
-            "reaching the gateway",
-            "it has no address on the stack's networks",
-        )
-    })
+    .map_err(|why| failed("reaching the gateway", why))
 }
 
 impl<E: ContainerEngine> Steps<'_, E> {

@@ -153,12 +153,12 @@ impl<E: ContainerEngine> Steps<'_, E> {
             .as_ref()
             .map(|state| state.highest_counters.clone())
             .unwrap_or_default();
-        if status == Status::Installed {
-            let highest = highest_counters
-                .entry(manifest.release.name.clone())
-                .or_default();
-            *highest = manifest.release.counter.max(*highest);
-        }
+        // Raised before anything runs: an install that breaks off after its
+        // migration has already changed the data.
+        let highest = highest_counters
+            .entry(manifest.release.name.clone())
+            .or_default();
+        *highest = manifest.release.counter.max(*highest);
         State {
             schema: SCHEMA,
             lfctl: env!("CARGO_PKG_VERSION").to_owned(),
@@ -177,7 +177,7 @@ impl<E: ContainerEngine> Steps<'_, E> {
     }
 
     /// Short hashes of the secrets whose change loses data.
-    fn fingerprints(&self) -> BTreeMap<String, String> {
+    pub fn fingerprints(&self) -> BTreeMap<String, String> {
         self.bundle
             .stack()
             .secrets
@@ -294,9 +294,12 @@ impl<E: ContainerEngine> Steps<'_, E> {
         let container = self.names().container(name);
         let limit = Duration::from_secs(service.health.wait_seconds);
         let begun = Instant::now();
+        let mut restarts_before = None;
         loop {
             let seen = self.engine.container(&container).await?;
-            match verdict(seen.as_ref()) {
+            let restarts = seen.as_ref().map_or(0, |container| container.restarts);
+            let fresh = restarts.saturating_sub(*restarts_before.get_or_insert(restarts));
+            match verdict(seen.as_ref(), fresh) {
                 Verdict::Healthy => return Ok(Done::now()),
                 Verdict::Waiting if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
                 verdict => {
@@ -308,6 +311,11 @@ impl<E: ContainerEngine> Steps<'_, E> {
                 }
             }
         }
+    }
+
+    /// `text` without secrets, those of `site.toml` included.
+    fn redact(&self, text: &str) -> String {
+        self.site.redact(&self.secrets, text)
     }
 
     async fn explain(
@@ -324,8 +332,7 @@ impl<E: ContainerEngine> Steps<'_, E> {
                 "the kernel killed it for want of memory".to_owned()
             }
             Verdict::Dead => format!(
-                "it ended {} times, last with exit code {}",
-                container.restarts + 1,
+                "it ends again and again, last with exit code {}",
                 container.exit_code.unwrap_or_default()
             ),
             _ => format!("its health check did not hold within {} s", limit.as_secs()),
@@ -340,7 +347,7 @@ impl<E: ContainerEngine> Steps<'_, E> {
             why.push_str("\nlast lines of its log:\n");
             why.push_str(logs.trim_end());
         }
-        self.secrets.redact(&why)
+        self.redact(&why)
     }
 
     async fn migrate(&mut self) -> Result<Done, InstallError> {
@@ -360,7 +367,7 @@ impl<E: ContainerEngine> Steps<'_, E> {
         if code != 0 {
             return Err(InstallError::Migration {
                 code,
-                log: JobLog(self.secrets.redact(log.trim_end())),
+                log: JobLog(self.redact(log.trim_end())),
             });
         }
         self.engine.remove(&name).await?;
@@ -379,15 +386,13 @@ enum Verdict {
 /// Restarts after which a container is taken for one that cannot start.
 const RESTARTS_THAT_ARE_A_LOOP: u64 = 3;
 
-fn verdict(container: Option<&Container>) -> Verdict {
+fn verdict(container: Option<&Container>, fresh_restarts: u64) -> Verdict {
     let Some(container) = container else {
         return Verdict::Dead;
     };
-    if container.restarts >= RESTARTS_THAT_ARE_A_LOOP {
-        return Verdict::Dead;
-    }
     match (container.state, container.health) {
         (ContainerState::Running, Some(HealthState::Healthy)) => Verdict::Healthy,
+        _ if fresh_restarts >= RESTARTS_THAT_ARE_A_LOOP => Verdict::Dead,
         (ContainerState::Exited | ContainerState::Other, _) => Verdict::Dead,
         _ => Verdict::Waiting,
     }

@@ -4,14 +4,20 @@
 //! Only objects with the appliance's label are touched, and only image tags
 //! that still point at the images lfctl loaded.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::stop;
 use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
-use crate::engine::{Container, ContainerEngine, EngineError, LABEL_PART};
+use crate::engine::{Container, ContainerEngine, ContainerState, EngineError, LABEL_PART};
 use crate::install::InstallError;
 use crate::report::event::{Outcome, Reporter, Step};
+use crate::stack::render::JOB;
+
+/// Seconds a container gets of which nothing is recorded.
+const DEFAULT_STOP: u64 = 120;
 
 /// What an uninstall will remove, or has removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -30,6 +36,11 @@ pub struct Removal {
 }
 
 impl Removal {
+    /// Whether the engine holds anything of the appliance.
+    pub fn has_objects(&self) -> bool {
+        !(self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty())
+    }
+
     /// Whether there is nothing to remove.
     pub fn is_empty(&self) -> bool {
         self.containers.is_empty()
@@ -52,11 +63,23 @@ pub async fn find<E: ContainerEngine>(
         .map(|state| stop::order(&state.stack))
         .unwrap_or_default();
     containers.sort_by_key(|container| rank(&order, container));
+    // Appliances from one bundle share images.
+    let mut shared = Vec::new();
+    for sibling in appliance.siblings()? {
+        let images = sibling.state()?.filter(|s| s.status != Status::Uninstalled);
+        shared.extend(
+            images
+                .into_iter()
+                .flat_map(|s| s.images.into_values())
+                .flat_map(|i| i.tags),
+        );
+    }
     let mut tags = Vec::new();
     for image in state.iter().flat_map(|state| state.images.values()) {
         for tag in &image.tags {
             let held = engine.image(tag).await?;
-            if held.is_some_and(|held| held.id == image.id) && !tags.contains(tag) {
+            let is_ours = held.is_some_and(|held| held.id == image.id);
+            if is_ours && !tags.contains(tag) && !shared.contains(tag) {
                 tags.push(tag.clone());
             }
         }
@@ -76,10 +99,19 @@ fn names(names: impl Iterator<Item = String>) -> Vec<String> {
 
 fn rank(order: &[&str], container: &Container) -> usize {
     let part = container.labels.get(LABEL_PART).map_or("", String::as_str);
+    // The migration job comes first: its databases go later.
+    if part == JOB {
+        return 0;
+    }
     order
         .iter()
         .position(|name| *name == part)
-        .unwrap_or(order.len())
+        .map_or(order.len() + 1, |position| position + 1)
+}
+
+fn is_job(container: &Container) -> bool {
+    container.labels.get(LABEL_PART).map(String::as_str) == Some(JOB)
+        && container.state == ContainerState::Running
 }
 
 /// Removes what [`find`] found.
@@ -101,8 +133,15 @@ pub async fn remove<E: ContainerEngine>(
                 let part = container.labels.get(LABEL_PART)?;
                 state.stack.service(part).map(|service| &service.stop)
             });
-            if let Some(rule) = rule {
-                stop::stop(engine, &container, rule).await?;
+            match rule {
+                Some(rule) => stop::stop(engine, &container, rule).await?,
+                // A killed migration leaves its schema half changed.
+                None if is_job(&container) => drop(engine.wait(name).await?),
+                None => {
+                    let limit = container.stop_timeout.and_then(|s| u64::try_from(s).ok());
+                    let limit = Duration::from_secs(limit.unwrap_or(DEFAULT_STOP));
+                    engine.stop(name, limit).await?;
+                }
             }
             engine.remove(name).await?;
         }

@@ -51,10 +51,28 @@ pub fn is_shared(name: &str) -> bool {
             || name.ends_with("_SHARD_COUNT"))
 }
 
+/// Whether the release only proposes a value that the site may replace.
+pub fn is_proposal(name: &str) -> bool {
+    // Closed by default: the first administrator exists. A site with its own
+    // identity provider, or that invites people, has to open it.
+    name == "AUTH_DISABLE_SIGNUP"
+}
+
+/// The values that Langfuse takes for this variable, where it takes only some.
+pub fn choices(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "LANGFUSE_LOG_LEVEL" => Some(&["trace", "debug", "info", "warn", "error", "fatal"]),
+        "LANGFUSE_LOG_FORMAT" => Some(&["text", "json"]),
+        name if is_boolean(name) => Some(&["true", "false"]),
+        _ => None,
+    }
+}
+
 /// Whether Langfuse takes exactly `true` and `false` for this variable.
 pub fn is_boolean(name: &str) -> bool {
     const EXACT: &[&str] = &[
         "AUTH_DISABLE_SIGNUP",
+        "AUTH_DISABLE_USERNAME_PASSWORD",
         "LANGFUSE_CSP_ENFORCE_HTTPS",
         "LANGFUSE_ENABLE_BACKGROUND_MIGRATIONS",
         "LANGFUSE_BULLMQ_SKIP_REDIS_VERSION_CHECK",
@@ -65,7 +83,10 @@ pub fn is_boolean(name: &str) -> bool {
         HISTORIC_BACKFILL,
         DROP_SORTING_TABLES,
     ];
-    EXACT.contains(&name) || name.ends_with("_ENABLED") || name.ends_with("_FORCE_PATH_STYLE")
+    EXACT.contains(&name)
+        || name.ends_with("_ENABLED")
+        || name.ends_with("_ALLOW_ACCOUNT_LINKING")
+        || name.ends_with("_FORCE_PATH_STYLE")
 }
 
 /// Why a combination of write mode, OpenTelemetry behaviour and opt-in makes a

@@ -12,6 +12,7 @@ use std::time::Duration;
 pub use files::{RenderedFile, files_tar, parse_mode, parse_owner};
 use hash::config_hash;
 
+use super::environment::is_proposal;
 use super::secret::{Secret, SecretStore};
 use super::site::{SiteConfig, TlsMaterial};
 use super::template::{Part, Values};
@@ -214,8 +215,9 @@ pub fn render_service(
     let mut env = lookup.env(&at, &stack.service_environment(service))?;
     // What the release sets wins; the site's check refuses such variables.
     for (name, value) in site_env(stack, service, context.site) {
-        env.entry(name.clone())
-            .or_insert_with(|| value.expose().to_owned());
+        if is_proposal(name) || !env.contains_key(name) {
+            env.insert(name.clone(), value.expose().to_owned());
+        }
     }
     let wanted = if context.site.tls.is_some() {
         Condition::Tls

@@ -21,7 +21,7 @@ pub use origin::{Origin, Scheme};
 pub use template::Answers;
 
 use super::Stack;
-use super::secret::Secret;
+use super::secret::{Redactor, Secret, SecretStore};
 
 /// Version of `site.toml` that this lfctl writes, and the newest it reads.
 pub const SCHEMA: u32 = 1;
@@ -222,6 +222,17 @@ impl SiteConfig {
     /// variables that the stack sets itself.
     pub fn problems_with(&self, stack: &Stack) -> Vec<Problem> {
         rules::against_stack(self, stack)
+    }
+
+    /// `text` without the appliance's secrets and without the values that the
+    /// operator gave to single services, which may be credentials too.
+    pub fn redact(&self, secrets: &SecretStore, text: &str) -> String {
+        // A short value is a setting, and would be found everywhere.
+        let given = self.env_web.iter().chain(&self.env_worker);
+        let given = given
+            .filter(|(_, value)| value.expose().len() >= 8)
+            .map(|(name, value)| (name.as_str(), value));
+        Redactor::new(secrets.iter().chain(given)).redact(text)
     }
 
     /// The commented `site.toml` that the wizard writes.

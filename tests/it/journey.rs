@@ -134,10 +134,32 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     }
     await_event(&host, &keys, trace);
 
+    // Without the record of it, or with another one's secrets, it is left alone.
+    let elsewhere = host.dir.path().join("elsewhere");
+    let stranger = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lfctl"));
+        command
+            .args(arguments)
+            .args(["--name", &host.name, "--yes", "--root"])
+            .arg(&elsewhere);
+        command.output().unwrap()
+    };
+    let refusal = stranger(&["uninstall", "--purge"]);
+    assert_eq!(refusal.status.code(), Some(5), "{}", both(&refusal));
+    let secrets = host.state_dir().join("secrets.toml");
+    let kept = fs::read(&secrets).unwrap();
+    fs::write(&secrets, "schema = 1\n[secrets]\n").unwrap();
+    let refusal = host.fails(5, &host.install(&bundle));
+    assert!(refusal.contains("encryption-key"), "{refusal}");
+    fs::write(&secrets, kept).unwrap();
+    assert_eq!(container_ids(&host), mended);
+
     // Taken off without --purge, the data waits for the next install.
     host.ok(&["uninstall", "--yes", "--name", &host.name]);
     assert!(docker(&["ps", "-aq", "--filter", &format!("name={}-", host.name)]).is_empty());
     assert!(host.state_dir().join("secrets.toml").exists());
+    let refusal = host.fails(5, &host.install(&newer));
+    assert!(refusal.contains("the data of"), "{refusal}");
     host.ok(&host.install(&bundle));
     await_event(&host, &keys, trace);
 

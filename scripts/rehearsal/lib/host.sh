@@ -9,13 +9,21 @@ need_packages() { # package…
     [ ${#missing[@]} = 0 ] && return
     say "installing ${missing[*]}"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+    # Servers that come with a package must not start by themselves; nothing that is there may go for it.
+    local policy=/usr/sbin/policy-rc.d own=
+    [ -e $policy ] || { own=yes && printf '#!/bin/sh\nexit 101\n' > $policy && chmod +x $policy; }
+    local status=0
+    DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get install -y -qq --no-remove --no-install-recommends \
+        "${missing[@]}" > /dev/null || status=$?
+    [ -z "$own" ] || rm -f $policy
+    return $status
 }
 
 # Starts Docker where none answers: by systemd where that runs, else by hand.
 need_engine() {
-    need_packages docker.io iptables ca-certificates
     docker info > /dev/null 2>&1 && return
+    # Whoever has an engine of another make keeps it.
+    command -v dockerd > /dev/null || need_packages docker.io iptables ca-certificates
     say 'starting the Docker engine'
     if [ -d /run/systemd/system ]; then
         systemctl start docker

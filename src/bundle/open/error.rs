@@ -96,6 +96,9 @@ pub enum OpenError {
     /// Two documents of the bundle contradict each other.
     #[error("{0} does not agree with the bundle manifest")]
     Contradiction(String),
+    /// The stack definition refers to something that is not there.
+    #[error("stack definition is wrong: {}", .0.join("; "))]
+    Stack(Vec<String>),
     /// The format is newer than this lfctl.
     #[error(
         "bundle has format {found}; this lfctl reads {FORMAT}: lfctl {needed} or later is needed"

@@ -22,6 +22,7 @@ use crate::oci::digest::Digest;
 use crate::oci::image::Image;
 use crate::sign::{KeyId, SignError, Signature, TrustStore};
 use crate::stack::Stack;
+use crate::stack::validate::validate;
 
 /// Bytes of the largest index and of the largest `manifest.json`.
 const INDEX_LIMIT: u64 = 4 << 20;
@@ -100,6 +101,9 @@ pub(super) fn read(archive: &Archive, trust: &Trust<'_>) -> Result<Head, OpenErr
     let stack_bytes = document(archive, &blobs, &manifest.stack)?;
     check_order(&manifest, &images, stack_bytes.len() as u64)?;
     let stack: Stack = parse(&stack_bytes, "stack definition")?;
+    // Code behind this relies on every name in it.
+    validate(&stack, &manifest.images.keys().cloned().collect())
+        .map_err(|errors| OpenError::Stack(errors.iter().map(ToString::to_string).collect()))?;
     let documents = Documents::new(bundle, &manifest, stack_bytes.len() as u64, &images);
     for (what, found, expected) in [
         ("artifact manifest", &artifact_bytes, &documents.artifact),

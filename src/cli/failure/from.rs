@@ -132,8 +132,8 @@ impl From<SecretError> for Failure {
         let failure = Self::from_error(Kind::Config, &error);
         match error {
             SecretError::Immutable { ref name } => failure.hint(format!(
-                "take `{name}` out of [secrets] in site.toml: what it encrypted can be read \
-                 with the present one only"
+                "take `{name}` out of [secrets] in site.toml: the data was made with the present \
+                 one, and nothing here can change it there"
             )),
             _ => failure,
         }

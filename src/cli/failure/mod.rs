@@ -140,6 +140,27 @@ impl Failure {
         self
     }
 
+    /// The message without what a service printed, for the audit log.
+    pub fn first_line(&self) -> String {
+        self.report
+            .message
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Makes the commands in its hints name the appliance.
+    #[must_use]
+    pub fn of_appliance(mut self, name: &str) -> Self {
+        for hint in &mut self.report.hints {
+            for command in ["`lfctl doctor", "`lfctl logs"] {
+                *hint = hint.replace(command, &format!("{command} --name {name}"));
+            }
+        }
+        self
+    }
+
     /// Whether it was shown already.
     pub fn is_shown(&self) -> bool {
         self.shown

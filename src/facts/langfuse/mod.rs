@@ -65,6 +65,39 @@ impl Door {
         })
     }
 
+    /// The way to a gateway: its own address, where this host reaches it,
+    /// which works whatever the site published. Containers of a rootless
+    /// engine have addresses in a network of their own, so there the
+    /// `published` address is the only way; it is `None` where that speaks
+    /// TLS.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no way.
+    pub fn to_gateway(
+        gateway: Option<&Container>,
+        networks: &[&str],
+        port: u16,
+        rootless: bool,
+        published: Option<SocketAddr>,
+        host: &str,
+    ) -> Result<Self, String> {
+        if rootless {
+            let address = published.ok_or(
+                "containers of a rootless engine can be reached only by the published port, \
+                 which speaks TLS",
+            )?;
+            return Ok(Self {
+                address,
+                host: host.to_owned(),
+                client: Client::reaching([address.ip()]),
+            });
+        }
+        let gateway = gateway.ok_or("the engine has no container for the gateway")?;
+        Self::of_container(gateway, networks, port, host)
+            .ok_or_else(|| format!("{} has no address, so it does not run", gateway.name))
+    }
+
     async fn get(&self, path: &str, limit: Duration) -> Result<Response, HttpError> {
         self.client.send(&self.request(path, limit)).await
     }

@@ -43,6 +43,14 @@ pub enum RegistryError {
         /// The digest of the answer.
         found: Digest,
     },
+    /// A manifest takes longer than any honest one.
+    #[error("registry did not send {what} within {} s", limit.as_secs())]
+    Slow {
+        /// What was asked for.
+        what: String,
+        /// How long it was given.
+        limit: std::time::Duration,
+    },
     /// The registry sent more bytes than announced, or a huge document.
     #[error("registry sends more than {limit} bytes for {what}")]
     TooLarge {

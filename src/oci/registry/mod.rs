@@ -27,6 +27,8 @@ use super::digest::Digest;
 
 /// Bytes of the largest manifest or config that is accepted.
 const DOCUMENT_LIMIT: u64 = 8 << 20;
+/// Time for a manifest, which has a few KiB.
+const DOCUMENT_TIME: Duration = Duration::from_secs(60);
 /// Tries without any progress before giving up.
 const ATTEMPTS: u32 = 4;
 /// Wait before the second try; doubles each time.
@@ -277,11 +279,16 @@ impl Registry {
         let what = format!("`{reference}`");
         let mut failures = 0;
         loop {
-            match self
-                .client
-                .pull_manifest_raw(&image, &login, ACCEPTED)
-                .await
-            {
+            // The client reads the whole body before its size can be looked at;
+            // the limit in time keeps an endless one from filling the memory.
+            let pull = self.client.pull_manifest_raw(&image, &login, ACCEPTED);
+            let Ok(pulled) = tokio::time::timeout(DOCUMENT_TIME, pull).await else {
+                return Err(RegistryError::Slow {
+                    what,
+                    limit: DOCUMENT_TIME,
+                });
+            };
+            match pulled {
                 Ok((bytes, _)) if bytes.len() as u64 > DOCUMENT_LIMIT => {
                     return Err(RegistryError::TooLarge {
                         what,

@@ -49,7 +49,6 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// Reads an address that holds nothing but an origin.
     /// Says what is wrong with an address that is typed in, if anything is.
     ///
     /// # Errors
@@ -62,6 +61,11 @@ impl Origin {
         }
     }
 
+    /// The port of an address that is typed in.
+    pub fn port_of(text: &str) -> Option<u16> {
+        Self::parse(text).ok().map(|origin| origin.port)
+    }
+
     /// Host and, where it is not the scheme's own, port: a `Host` header.
     pub fn authority(&self) -> String {
         let text = self.to_string();
@@ -69,6 +73,7 @@ impl Origin {
             .map_or(text.clone(), |(_, authority)| authority.to_owned())
     }
 
+    /// Reads an address that holds nothing but an origin.
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         const EXAMPLE: &str = "write it like `https://langfuse.example.com`";
         let url =
@@ -86,6 +91,14 @@ impl Origin {
                 "has a path, and the base path is built into Langfuse's images",
                 "give Langfuse a host name of its own and leave out what comes after it",
             ));
+        }
+        // The host also goes into the gateway's configuration.
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
+        if !url
+            .host_str()
+            .is_some_and(|host| host.bytes().all(is_plain))
+        {
+            return Err(refuse("has a host that is no host name", EXAMPLE));
         }
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(refuse("has no host or port", EXAMPLE));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Problem, Scheme, SiteConfig};
-use crate::stack::environment::{is_boolean, is_shared};
+use crate::stack::environment::{choices, is_proposal, is_shared};
 use crate::stack::secret::Secret;
 use crate::stack::{Part, SecretKind, SecretRule, Stack, Template};
 
@@ -223,10 +223,15 @@ fn refused_variable(name: &str, value: &str) -> Option<Refusal> {
         }
         _ => {}
     }
-    if is_boolean(name) && !matches!(value, "true" | "false") {
+    if let Some(choices) = choices(name)
+        && !choices.contains(&value)
+    {
         return Some(refuse(
-            "is neither `true` nor `false`, and Langfuse knows no other spelling",
-            "write \"true\" or \"false\"",
+            format!(
+                "is neither `{}`, and Langfuse knows no other spelling",
+                choices.join("` nor `")
+            ),
+            format!("write one of \"{}\"", choices.join("\", \"")),
         ));
     }
     let number = value.parse::<u64>().ok();
@@ -267,7 +272,7 @@ pub(super) fn against_stack(site: &SiteConfig, stack: &Stack) -> Vec<Problem> {
         };
         let computed = stack.service_environment(service);
         for variable in env.keys() {
-            if computed.contains_key(variable.as_str()) {
+            if computed.contains_key(variable.as_str()) && !is_proposal(variable) {
                 problems.push(problem(
                     site,
                     format!("{table}.{variable}"),

@@ -168,13 +168,18 @@ fn variables_that_break_the_promise_are_refused() {
         ("LANGFUSE_IN_APP_AGENT_ENABLED = \"true\"", "langfuse.com"),
         ("LANGFUSE_INIT_ORG_ID = \"x\"", "set by the release"),
         ("REDIS_KEY_PREFIX = \"x\"", "equal in web and worker"),
-        ("AUTH_DISABLE_SIGNUP = \"false\"", "set by the release"),
+        ("TELEMETRY_ENABLED = \"true\"", "set by the release"),
+        ("AUTH_DISABLE_SIGNUP = \"no\"", "false"),
+        ("LANGFUSE_LOG_LEVEL = \"INFO\"", "info"),
+        ("LANGFUSE_LOG_FORMAT = \"yaml\"", "json"),
         ("LANGFUSE_LOG_LEVEL = true", "double quotes"),
     ] {
         let problem = problem_of(&format!("[env.web]\n{line}"));
         assert!(problem.contains(word), "{line}: {problem}");
         assert!(problem.starts_with("line 6: `env.web."), "{problem}");
     }
+    let open = "[env.web]\nAUTH_DISABLE_SIGNUP = \"false\"\n";
+    assert!(SiteConfig::parse_for(&format!("{LEAST}{open}"), &stack()).is_ok());
     let equal = "[env.web]\nREDIS_KEY_PREFIX = \"x\"\n[env.worker]\nREDIS_KEY_PREFIX = \"x\"\n";
     assert!(SiteConfig::parse_for(&format!("{LEAST}{equal}"), &stack()).is_ok());
 }
