@@ -339,7 +339,7 @@ fn stop_at(host: &Host, bundle: &str, at: &str, signal: &str) -> ExitStatus {
         let text = fs::read_to_string(&journal).unwrap_or_default();
         let is_new = runs(&text) > before;
         let run = text.rsplit("run-begin").next().unwrap_or_default();
-        if is_new && run.contains(&format!("\"step\":\"{at}\"")) {
+        if is_new && run.contains(&format!("\"record\":\"step-begin\",\"step\":\"{at}\"")) {
             break;
         }
         assert!(begun.elapsed() < 3 * PATIENCE, "never came to {at}: {run}");
