@@ -27,16 +27,36 @@ need_engine() {
     say 'starting the Docker engine'
     if [ -d /run/systemd/system ]; then
         systemctl start docker
+        engine_answers 60
     else
-        # A pid file that a killed engine left behind would keep a new one from starting.
-        rm -f /var/run/docker.pid
-        setsid dockerd > /var/log/dockerd.log 2>&1 < /dev/null &
+        start_engine_by_hand || start_engine_by_hand || start_engine_by_hand
     fi
-    local tries
-    for tries in $(seq 60); do
+}
+
+engine_answers() { # seconds
+    local second
+    for second in $(seq "$1"); do
         docker info > /dev/null 2>&1 && return
         sleep 1
     done
-    say "the Docker engine did not answer within $tries s; see /var/log/dockerd.log" >&2
+    say "the Docker engine did not answer within $second s; see /var/log/dockerd.log" >&2
+    return 1
+}
+
+# An engine that was killed leaves pid files behind that keep a new one from starting.
+start_engine_by_hand() {
+    local ran=/var/run/docker/containerd/containerd.pid
+    rm -f /var/run/docker.pid
+    if [ -e $ran ] && ! grep -qsx 'State:[[:space:]][RSD].*' "/proc/$(cat $ran)/status"; then
+        rm -f $ran
+    fi
+    setsid dockerd > /var/log/dockerd.log 2>&1 < /dev/null &
+    local engine=$! second
+    for second in $(seq 60); do
+        docker info > /dev/null 2>&1 && return
+        kill -0 "$engine" 2> /dev/null || break
+        sleep 1
+    done
+    say "the Docker engine did not come up within $second s; see /var/log/dockerd.log" >&2
     return 1
 }
