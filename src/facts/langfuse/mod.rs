@@ -149,12 +149,6 @@ pub async fn health(door: &Door) -> Result<Health, HttpError> {
     Ok(Health::read(&response))
 }
 
-/// `GET /api/public/ready`: as health, but no longer once web was told to stop.
-pub async fn ready(door: &Door) -> Result<Health, HttpError> {
-    let response = door.get("/api/public/ready", HEALTH_LIMIT).await?;
-    Ok(Health::read(&response))
-}
-
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -165,18 +159,11 @@ mod tests {
     use crate::facts::canned::Canned;
 
     #[tokio::test]
-    async fn health_and_ready_are_two_questions() {
+    async fn health_tells_the_version_and_names_the_public_host() {
         let server = Canned::default()
             .when(
                 "/api/public/health ",
                 &[(200, r#"{"status":"OK","version":"4.16.0"}"#)],
-            )
-            .when(
-                "/api/public/ready ",
-                &[(
-                    500,
-                    r#"{"status":"SIGTERM / SIGINT received, shutting down","version":"4.16.0"}"#,
-                )],
             )
             .start()
             .await;
@@ -184,7 +171,6 @@ mod tests {
         let health = health(&door).await.unwrap();
         assert!(health.is_ok());
         assert_eq!(health.version.as_deref(), Some("4.16.0"));
-        assert!(!ready(&door).await.unwrap().is_ok());
         assert!(server.seen().contains("host: langfuse.lan:8443\r\n"));
     }
 
