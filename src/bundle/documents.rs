@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::manifest::{
-    ARTIFACT_TYPE, Blob, BundleImage, BundleManifest, Layer, MANIFEST_TYPE, STACK_TYPE,
+    ARTIFACT_TYPE, Blob, BundleImage, BundleManifest, Layer, MANIFEST_TYPE, SBOM_TYPE, STACK_TYPE,
 };
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
@@ -43,7 +43,7 @@ impl Documents {
         stack_size: u64,
         images: &Images,
     ) -> Self {
-        let artifact = artifact(&bundle, manifest.stack, stack_size);
+        let artifact = artifact(&bundle, manifest, stack_size);
         let index = index(manifest, images, &artifact);
         let docker = docker(manifest);
         Self {
@@ -79,11 +79,13 @@ pub(super) fn by_reference(manifest: &BundleManifest) -> BTreeMap<&str, &BundleI
 }
 
 /// Every blob behind the bundle manifest, in the order of the tar: the stack,
-/// configs and image manifests by digest, layers by digest.
+/// configs and image manifests by digest, layers by digest, and at the end
+/// the SBOM, whose size nobody knows before the layers were read.
 pub(super) fn blob_order(
     stack: &Blob,
     images: &Images,
     layers: impl IntoIterator<Item = Blob>,
+    sbom: Option<&Blob>,
 ) -> Vec<Blob> {
     let mut small = BTreeMap::new();
     for (digest, image) in images {
@@ -98,41 +100,65 @@ pub(super) fn blob_order(
     std::iter::once((stack.digest, stack.size))
         .chain(small)
         .chain(large)
+        .chain(sbom.map(|blob| (blob.digest, blob.size)))
         .filter(|(digest, _)| seen.insert(*digest))
         .map(|(digest, size)| Blob { digest, size })
         .collect()
 }
 
-/// The layers of all images as blobs.
+/// The layers of all images as blobs, except for those of the base.
 pub(super) fn layer_blobs(manifest: &BundleManifest) -> impl Iterator<Item = Blob> + '_ {
-    layers(manifest).map(|layer| Blob {
-        digest: layer.digest,
-        size: layer.size,
-    })
+    let absent: BTreeSet<Digest> = manifest.absent().iter().map(|blob| blob.digest).collect();
+    layers(manifest)
+        .map(|layer| Blob {
+            digest: layer.digest,
+            size: layer.size,
+        })
+        .filter(move |blob| !absent.contains(&blob.digest))
 }
 
-fn layers(manifest: &BundleManifest) -> impl Iterator<Item = &Layer> {
+/// The SBOM as the list of blobs has it.
+pub(super) fn sbom_blob(manifest: &BundleManifest) -> Option<&Blob> {
+    let digest = manifest.sbom?;
+    manifest.blobs.last().filter(|blob| blob.digest == digest)
+}
+
+pub(super) fn layers(manifest: &BundleManifest) -> impl Iterator<Item = &Layer> {
     manifest.images.values().flat_map(|image| &image.layers)
 }
 
-fn artifact(bundle: &[u8], stack: Digest, stack_size: u64) -> Vec<u8> {
-    json!({
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "artifactType": ARTIFACT_TYPE,
-        "config": {
-            "mediaType": MANIFEST_TYPE,
-            "digest": Digest::of(bundle),
-            "size": bundle.len(),
-        },
-        "layers": [{
+/// The OCI artifact. With an SBOM it is filled up with blanks to the length
+/// it has for the largest size, so that its own size is known beforehand.
+fn artifact(bundle: &[u8], manifest: &BundleManifest, stack_size: u64) -> Vec<u8> {
+    let text = |sbom_size: Option<u64>| {
+        let mut layers = vec![json!({
             "mediaType": STACK_TYPE,
-            "digest": stack,
+            "digest": manifest.stack,
             "size": stack_size,
-        }],
-    })
-    .to_string()
-    .into_bytes()
+        })];
+        if let (Some(digest), Some(size)) = (manifest.sbom, sbom_size) {
+            layers.push(json!({"mediaType": SBOM_TYPE, "digest": digest, "size": size}));
+        }
+        json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": ARTIFACT_TYPE,
+            "config": {
+                "mediaType": MANIFEST_TYPE,
+                "digest": Digest::of(bundle),
+                "size": bundle.len(),
+            },
+            "layers": layers,
+        })
+        .to_string()
+        .into_bytes()
+    };
+    let Some(sbom) = sbom_blob(manifest) else {
+        return text(None);
+    };
+    let mut bytes = text(Some(sbom.size));
+    bytes.resize(text(Some(u64::MAX)).len(), b' ');
+    bytes
 }
 
 fn index(manifest: &BundleManifest, images: &Images, artifact: &[u8]) -> Vec<u8> {

@@ -13,10 +13,11 @@ use fs_err::os::unix::fs::FileExt;
 use semver::Version;
 use serde_json::json;
 
-use super::layout::{Contents, LayoutError, Planned};
+use super::layout::{Contents, Delta, LayoutError, Planned};
 use super::manifest::{BundleManifest, Platform, Release, UpgradeRules};
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError};
+use crate::sign::TrustStatement;
 use crate::stack::Stack;
 use crate::sys::partial::PartialFile;
 
@@ -178,6 +179,12 @@ pub struct Fake {
     pub stack: Stack,
     /// Reference and image by key.
     pub images: BTreeMap<String, (String, FakeImage)>,
+    /// What it says of other keys; nothing at first.
+    pub trust: TrustStatement,
+    /// What it leaves out; nothing at first.
+    pub delta: Option<Delta>,
+    /// The SBOM, whatever it says; none at first.
+    pub sbom: Option<Vec<u8>>,
 }
 
 impl Fake {
@@ -217,6 +224,9 @@ impl Fake {
             upgrade: UpgradeRules::default(),
             stack,
             images: BTreeMap::new(),
+            trust: TrustStatement::default(),
+            delta: None,
+            sbom: None,
         }
     }
 
@@ -254,6 +264,9 @@ impl Fake {
             upgrade: self.upgrade,
             stack: self.stack,
             images,
+            trust: self.trust,
+            delta: self.delta,
+            sbom: self.sbom.is_some(),
         })?;
         let file = PartialFile::create(path)?;
         file.reserve(planned.size())?;
@@ -266,7 +279,7 @@ impl Fake {
             .iter()
             .map(|(digest, layer)| (*digest, layer.unpacked))
             .collect();
-        let signed = planned.seal(&unpacked)?.sign(key)?;
+        let signed = planned.seal(&unpacked, self.sbom)?.sign(key)?;
         signed.write(file.file())?;
         file.finish()?;
         Ok(signed.manifest().clone())
@@ -321,6 +334,62 @@ mod tests {
             .unwrap();
         assert_eq!(blind.key_id(), None);
         assert_eq!(blind.digest(), bundle.digest());
+    }
+
+    #[test]
+    fn sbom_delta_and_trust_come_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.bundle.tar");
+        let key = key();
+        let mut fake = Fake::small().unwrap();
+        let absent = fake.images["app"].1.layers[0].digest();
+        let sbom = br#"{"bomFormat":"CycloneDX"}"#.to_vec();
+        fake.sbom = Some(sbom.clone());
+        fake.trust.revoke = vec!["1234".parse().unwrap()];
+        fake.delta = Some(Delta {
+            name: "rehearsal 0.9.0".to_owned(),
+            digest: Digest::of(b"index"),
+            absent: [absent].into(),
+        });
+        let manifest = fake.write(&path, &key).unwrap();
+        let store = TrustStore::of([key.public().clone()]);
+        let bundle = UntrustedBundle::open(&path)
+            .unwrap()
+            .verify(&store)
+            .unwrap();
+        assert_eq!(bundle.manifest(), &manifest);
+        assert_eq!(manifest.absent().len(), 1);
+        assert!(matches!(
+            bundle.reader(&absent),
+            Err(OpenError::NoSuchBlob(_))
+        ));
+        assert_eq!(bundle.blob(&manifest.sbom.unwrap()).unwrap(), sbom);
+        let receipt = bundle.verify_blobs(&Silent).unwrap();
+        assert_eq!((receipt.layers, receipt.blobs), (2, 8));
+
+        // The last byte of the SBOM lies before its padding and the end.
+        let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
+        let last = manifest.blobs.last().unwrap().size;
+        let at = receipt.size - 1024 - 512 + last - 1;
+        file.write_all_at(b"!", at).unwrap();
+        let error = bundle.verify_blobs(&Silent).unwrap_err();
+        assert!(error.to_string().contains("bill of materials"), "{error}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_a_layer() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fake = Fake::small().unwrap();
+        fake.delta = Some(Delta {
+            name: "x".to_owned(),
+            digest: Digest::of(b""),
+            absent: [Digest::of(b"no layer")].into(),
+        });
+        let error = fake.write(&dir.path().join("a.tar"), &key()).unwrap_err();
+        assert!(matches!(
+            error,
+            FakeError::Layout(LayoutError::NotALayer(_))
+        ));
     }
 
     #[test]

@@ -7,9 +7,12 @@
 //!
 //! Sizes are known before digests are: the bundle manifest names the
 //! inflated size of each layer, which only reading it tells. Its room is
-//! reserved for the largest number and the rest filled with blanks.
+//! reserved for the largest number and the rest filled with blanks. What
+//! only reading the layers yields as a whole, the SBOM, comes last.
 
-use std::collections::BTreeMap;
+mod draft;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use fs_err::File;
@@ -17,19 +20,18 @@ use fs_err::os::unix::fs::FileExt;
 use jiff::Timestamp;
 use semver::Version;
 
+use self::draft::{draft, layer_slots};
 use super::documents::{
     DOCKER_NAME, Documents, Images, SIGNATURE_NAME, blob_order, canonical, layer_blobs,
     trusted_comment,
 };
-use super::manifest::{
-    Blob, BundleImage, BundleManifest, FORMAT, Layer, Platform, Release, UpgradeRules,
-};
+use super::manifest::{Blob, BundleManifest, Platform, Release, UpgradeRules};
 use crate::oci::archive::{
     ArchiveError, END, Entry, INDEX_NAME, LAYOUT_CONTENT, LAYOUT_NAME, blob_name,
 };
 use crate::oci::digest::Digest;
 use crate::oci::image::{Compression, Image};
-use crate::sign::{SecretKey, SignError, signature_len};
+use crate::sign::{SecretKey, SignError, TrustStatement, signature_len};
 use crate::stack::Stack;
 
 /// What a bundle is made of, without its layers.
@@ -49,6 +51,23 @@ pub struct Contents {
     pub stack: Stack,
     /// Reference with tag and image, by the key that services use.
     pub images: BTreeMap<String, (String, Image)>,
+    /// What the signer says of other keys.
+    pub trust: TrustStatement,
+    /// What is left out because a base has it.
+    pub delta: Option<Delta>,
+    /// Whether a software bill of materials will be there when it is sealed.
+    pub sbom: bool,
+}
+
+/// Layers that a bundle leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delta {
+    /// What holds them, in words.
+    pub name: String,
+    /// Digest of what holds them.
+    pub digest: Digest,
+    /// The layers.
+    pub absent: BTreeSet<Digest>,
 }
 
 /// Why contents cannot be laid out or sealed.
@@ -74,6 +93,12 @@ pub enum LayoutError {
     /// Nobody said how large a layer is once inflated.
     #[error("layer {0} was not written")]
     Missing(Digest),
+    /// A layer is to be left out that no image has.
+    #[error("no image has layer {0}, which is to be left out")]
+    NotALayer(Digest),
+    /// An SBOM was promised and not given, or given and not promised.
+    #[error("software bill of materials is missing, or was not planned")]
+    Sbom,
     /// A document cannot be written as JSON.
     #[error("cannot write the bundle manifest")]
     Json(#[from] serde_json::Error),
@@ -115,7 +140,19 @@ pub struct Planned {
 impl Planned {
     /// Lays out contents.
     pub fn new(contents: Contents) -> Result<Self, LayoutError> {
-        let slots = layer_slots(&contents)?;
+        let mut slots = layer_slots(&contents)?;
+        if let Some(delta) = &contents.delta {
+            for digest in &delta.absent {
+                slots
+                    .remove(digest)
+                    .ok_or(LayoutError::NotALayer(*digest))?;
+            }
+        }
+        // Stands for the SBOM until it is sealed: no content has this digest.
+        let sbom = contents.sbom.then_some(Blob {
+            digest: Digest::from_bytes([0; 32]),
+            size: u64::MAX,
+        });
         let stack = canonical(&contents.stack)?;
         let (mut manifest, images) = draft(contents, Digest::of(&stack))?;
         manifest.blobs = blob_order(
@@ -125,7 +162,9 @@ impl Planned {
             },
             &images,
             layer_blobs(&manifest),
+            sbom.as_ref(),
         );
+        manifest.sbom = sbom.map(|blob| blob.digest);
         let largest = canonical(&manifest)?;
         let mut planned = Self {
             room: largest.len(),
@@ -140,7 +179,7 @@ impl Planned {
         Ok(planned)
     }
 
-    /// Bytes of the finished file.
+    /// Bytes of the finished file, without its SBOM.
     pub fn size(&self) -> u64 {
         self.entries.last().map_or(0, Entry::end) + END
     }
@@ -155,8 +194,28 @@ impl Planned {
         &self.manifest
     }
 
-    /// Completes the documents with the inflated size of each layer.
-    pub fn seal(mut self, unpacked: &BTreeMap<Digest, u64>) -> Result<Unsigned, LayoutError> {
+    /// Completes the documents with the inflated size of each layer and the
+    /// SBOM, if one was planned.
+    pub fn seal(
+        mut self,
+        unpacked: &BTreeMap<Digest, u64>,
+        sbom: Option<Vec<u8>>,
+    ) -> Result<Unsigned, LayoutError> {
+        match (
+            self.manifest.blobs.last_mut(),
+            &mut self.manifest.sbom,
+            &sbom,
+        ) {
+            (Some(last), Some(digest), Some(bytes)) => {
+                *digest = Digest::of(bytes);
+                *last = Blob {
+                    digest: *digest,
+                    size: bytes.len() as u64,
+                };
+            }
+            (_, None, None) => {}
+            _ => return Err(LayoutError::Sbom),
+        }
         for image in self.manifest.images.values_mut() {
             for layer in &mut image.layers {
                 layer.unpacked = *unpacked
@@ -171,6 +230,7 @@ impl Planned {
         Ok(Unsigned {
             planned: self,
             documents,
+            sbom,
         })
     }
 
@@ -201,10 +261,12 @@ impl Planned {
                 documents.bundle.len(),
             ),
         ];
+        // The SBOM has no place yet while nobody knows its size.
         let blobs = self
             .manifest
             .blobs
             .iter()
+            .filter(|blob| blob.size != u64::MAX)
             .map(|blob| (blob_name(&blob.digest), blob.size));
         let mut entries = Vec::new();
         let mut offset = 0;
@@ -236,6 +298,7 @@ impl Planned {
 pub struct Unsigned {
     planned: Planned,
     documents: Documents,
+    sbom: Option<Vec<u8>>,
 }
 
 impl Unsigned {
@@ -260,23 +323,21 @@ impl Unsigned {
             ..
         } = self.planned;
         let mut contents = vec![
-            LAYOUT_CONTENT.to_vec(),
-            self.documents.index,
-            signature.into_bytes(),
-            self.documents.docker,
-            self.documents.artifact,
-            self.documents.bundle,
+            Some(LAYOUT_CONTENT.to_vec()),
+            Some(self.documents.index),
+            Some(signature.into_bytes()),
+            Some(self.documents.docker),
+            Some(self.documents.artifact),
+            Some(self.documents.bundle),
         ];
         let mut small: BTreeMap<Digest, Vec<u8>> = BTreeMap::from([(manifest.stack, stack)]);
         for (digest, image) in images {
             small.insert(digest, image.manifest);
             small.insert(Digest::of(&image.config), image.config);
         }
+        small.extend(manifest.sbom.zip(self.sbom));
         for blob in &manifest.blobs {
-            match small.remove(&blob.digest) {
-                Some(bytes) => contents.push(bytes),
-                None => break,
-            }
+            contents.push(small.remove(&blob.digest));
         }
         Ok(Signed {
             entries,
@@ -290,8 +351,8 @@ impl Unsigned {
 #[derive(Debug)]
 pub struct Signed {
     entries: Vec<Entry>,
-    /// Content of the first entries; those behind are layers.
-    contents: Vec<Vec<u8>>,
+    /// Content of each entry that is no layer.
+    contents: Vec<Option<Vec<u8>>>,
     manifest: BundleManifest,
 }
 
@@ -305,7 +366,7 @@ impl Signed {
     pub fn write(&self, file: &File) -> io::Result<()> {
         for (at, entry) in self.entries.iter().enumerate() {
             file.write_all_at(&entry.header()?, entry.offset)?;
-            if let Some(content) = self.contents.get(at) {
+            if let Some(Some(content)) = self.contents.get(at) {
                 file.write_all_at(content, entry.data())?;
             }
             let padding = vec![0; usize::try_from(entry.padding()).unwrap_or_default()];
@@ -314,88 +375,5 @@ impl Signed {
         let end = self.entries.last().map_or(0, Entry::end);
         let zeros = vec![0; usize::try_from(END).unwrap_or_default()];
         file.write_all_at(&zeros, end)
-    }
-}
-
-fn layer_slots(contents: &Contents) -> Result<BTreeMap<Digest, LayerSlot>, LayoutError> {
-    let mut slots: BTreeMap<Digest, LayerSlot> = BTreeMap::new();
-    for layer in contents
-        .images
-        .values()
-        .flat_map(|(_, image)| &image.layers)
-    {
-        let slot = LayerSlot {
-            digest: layer.digest,
-            size: layer.size,
-            diff_id: layer.diff_id,
-            compression: layer.compression,
-            offset: 0,
-        };
-        if *slots.entry(layer.digest).or_insert_with(|| slot.clone()) != slot {
-            return Err(LayoutError::Layer(layer.digest));
-        }
-    }
-    Ok(slots)
-}
-
-fn draft(contents: Contents, stack: Digest) -> Result<(BundleManifest, Images), LayoutError> {
-    let mut images = Images::new();
-    let mut bundled: BTreeMap<String, BundleImage> = BTreeMap::new();
-    let mut created = None;
-    for (key, (reference, image)) in contents.images {
-        let found = Platform {
-            os: image.os.clone(),
-            architecture: image.architecture.clone(),
-        };
-        if found != contents.platform {
-            return Err(LayoutError::Platform {
-                reference,
-                found,
-                wanted: contents.platform,
-            });
-        }
-        created = created.max(image.created);
-        let manifest = Digest::of(&image.manifest);
-        if bundled
-            .values()
-            .any(|other| other.reference == reference && other.manifest != manifest)
-        {
-            return Err(LayoutError::Reference(reference));
-        }
-        bundled.insert(
-            key,
-            BundleImage {
-                reference,
-                manifest,
-                config: Digest::of(&image.config),
-                layers: image.layers.iter().map(unknown_size).collect(),
-            },
-        );
-        images.insert(manifest, image);
-    }
-    let manifest = BundleManifest {
-        format: FORMAT,
-        release: contents.release,
-        created: contents
-            .created
-            .or(created)
-            .unwrap_or(Timestamp::UNIX_EPOCH),
-        platform: contents.platform,
-        lfctl: contents.lfctl,
-        images: bundled,
-        stack,
-        upgrade: contents.upgrade,
-        blobs: Vec::new(),
-    };
-    Ok((manifest, images))
-}
-
-fn unknown_size(layer: &crate::oci::image::ImageLayer) -> Layer {
-    Layer {
-        digest: layer.digest,
-        size: layer.size,
-        diff_id: layer.diff_id,
-        unpacked: u64::MAX,
-        media_type: layer.media_type.clone(),
     }
 }

@@ -13,6 +13,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::oci::digest::Digest;
+use crate::sign::TrustStatement;
 
 /// Version of the format that this lfctl writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -22,6 +23,9 @@ pub const ARTIFACT_TYPE: &str = "application/vnd.lfctl.bundle.v1";
 pub const MANIFEST_TYPE: &str = "application/vnd.lfctl.bundle.manifest.v1+json";
 /// Media type of the stack definition.
 pub const STACK_TYPE: &str = "application/vnd.lfctl.stack.v1+json";
+
+/// Media type of the software bill of materials.
+pub const SBOM_TYPE: &str = "application/vnd.cyclonedx+json";
 
 /// The bundle manifest. Unknown fields are kept out of the way of older
 /// readers: only `format` decides whether a reader may go on.
@@ -45,8 +49,29 @@ pub struct BundleManifest {
     pub stack: Digest,
     /// What may be upgraded to this release.
     pub upgrade: UpgradeRules,
+    /// What the signer says of other keys.
+    #[serde(default, skip_serializing_if = "TrustStatement::is_empty")]
+    pub trust: TrustStatement,
+    /// What a delta bundle needs to be there; none for a full bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// The software bill of materials: a blob of [`SBOM_TYPE`], the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Digest>,
     /// Every blob after the bundle manifest, in the order of the tar.
     pub blobs: Vec<Blob>,
+}
+
+/// What a delta bundle builds on: layers that it does not carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Base {
+    /// What holds them, in words, such as `langfuse 3.225.4`.
+    pub name: String,
+    /// Digest of the `index.json` of that bundle, or of that inventory.
+    pub digest: Digest,
+    /// Layers that are left out, sorted by digest.
+    pub absent: Vec<Blob>,
 }
 
 /// A release of an appliance.
@@ -134,6 +159,11 @@ pub struct UpgradeRules {
 }
 
 impl BundleManifest {
+    /// Layers that a delta bundle does not carry.
+    pub fn absent(&self) -> &[Blob] {
+        self.base.as_ref().map_or(&[], |base| &base.absent)
+    }
+
     /// Bytes of all images once unpacked, each layer counted once.
     pub fn unpacked_bytes(&self) -> u64 {
         let mut seen = std::collections::BTreeSet::new();

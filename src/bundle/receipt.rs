@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::manifest::{Platform, Release};
-use super::open::{Bundle, OpenError, Role, blob_error};
+use super::open::{Bundle, OpenError, blob_error};
 use crate::oci::digest::Digest;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sign::KeyId;
@@ -83,22 +83,22 @@ impl fmt::Display for Receipt {
 }
 
 impl Bundle {
-    /// Hashes every layer, on all cores, in constant memory. The documents
+    /// Hashes every layer and the SBOM, on all cores, in constant memory. The documents
     /// were hashed when the bundle was opened.
     pub fn verify_blobs(&self, reporter: &dyn Reporter) -> Result<Receipt, OpenError> {
-        let mut layers: Vec<_> = self.layers().collect();
-        let layer_bytes = layers.iter().map(|(_, size)| size).sum();
-        let count = layers.len();
+        let layer_bytes = self.layers().map(|(_, size)| size).sum();
+        let count = self.layers().count();
+        let mut unread: Vec<_> = self.unread().collect();
         let progress = Step::sized(
             reporter,
             "verify-blobs",
             "Verifying every byte",
-            Some(layer_bytes),
+            Some(unread.iter().map(|(_, size)| size).sum()),
             Unit::Bytes,
         );
         // The largest last, since threads take from the end.
-        layers.sort_by_key(|(_, size)| *size);
-        self.hash_all(layers, &progress)?;
+        unread.sort_by_key(|(_, size)| *size);
+        self.hash_all(unread, &progress)?;
         progress.finish(Outcome::Done, Some(format!("{count} layers are right")));
         let manifest = self.manifest();
         Ok(Receipt {
@@ -118,11 +118,11 @@ impl Bundle {
         })
     }
 
-    fn hash_all(&self, layers: Vec<(Digest, u64)>, progress: &Step<'_>) -> Result<(), OpenError> {
+    fn hash_all(&self, blobs: Vec<(Digest, u64)>, progress: &Step<'_>) -> Result<(), OpenError> {
         let threads = std::thread::available_parallelism()
             .map_or(1, usize::from)
-            .min(layers.len());
-        let queue = Mutex::new(layers);
+            .min(blobs.len());
+        let queue = Mutex::new(blobs);
         let done = AtomicU64::new(0);
         let stop = AtomicBool::new(false);
         let (sender, results) = channel();
@@ -162,7 +162,7 @@ impl Bundle {
         while !stop.load(Ordering::Relaxed) {
             let read = reader
                 .read(&mut buffer)
-                .map_err(|error| blob_error(error, &Role::Layer, digest))?;
+                .map_err(|error| blob_error(error, self.role(digest), digest))?;
             if read == 0 {
                 break;
             }

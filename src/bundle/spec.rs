@@ -10,6 +10,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Platform, Release, UpgradeRules};
+use crate::sign::TrustStatement;
 use crate::stack::Stack;
 use crate::stack::validate::validate;
 
@@ -33,6 +34,9 @@ pub struct BundleSpec {
     /// What may be upgraded to it.
     #[serde(default)]
     pub upgrade: UpgradeRules,
+    /// What the bundle's signer says of other keys.
+    #[serde(default, skip_serializing_if = "TrustStatement::is_empty")]
+    pub trust: TrustStatement,
     /// The stack definition.
     pub stack: Stack,
 }

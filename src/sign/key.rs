@@ -51,6 +51,19 @@ impl TrustedKey {
             })
     }
 
+    /// Reads the base64 line of a public key, in its one spelling.
+    pub fn from_base64(text: &str) -> Result<Self, SignError> {
+        let malformed = |reason: String| SignError::MalformedKey {
+            what: "public key".to_owned(),
+            reason,
+        };
+        let key = PublicKey::from_base64(text).map_err(|error| malformed(error.to_string()))?;
+        if key.to_base64() != text {
+            return Err(malformed("not spelled as minisign spells it".to_owned()));
+        }
+        Ok(Self::new(key))
+    }
+
     /// The text of a public key file.
     pub fn to_text(&self) -> String {
         format!(

@@ -7,6 +7,7 @@
 //! memory.
 
 mod key;
+mod statement;
 mod store;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use key::{NewKey, SecretKey, Signature, TrustedKey, generate, signature_len};
+pub use statement::{IntroducedKey, TrustStatement};
 pub use store::{StoredKey, TrustStore};
 
 /// Names a key pair: 16 upper-case hex digits, as `minisign` prints them.

@@ -46,6 +46,7 @@ fn spec() -> BundleSpec {
             ("gateway".to_owned(), GATEWAY.to_owned()),
         ]),
         upgrade: fake.upgrade,
+        trust: fake.trust,
         stack: fake.stack,
     }
 }

@@ -159,13 +159,16 @@ pub async fn create(
             .into_iter()
             .map(|(key, (reference, image))| (key, (tagged(&reference), image)))
             .collect(),
+        trust: spec.trust.clone(),
+        delta: None,
+        sbom: false,
     })?;
     let partial = PartialFile::create(&options.output).map_err(CreateError::Write)?;
     partial
         .reserve(planned.size())
         .map_err(CreateError::Write)?;
     let unpacked = layers::pull(&registry, &sources, planned.slots(), &partial, reporter).await?;
-    let signed = planned.seal(&unpacked)?.sign(key)?;
+    let signed = planned.seal(&unpacked, None)?.sign(key)?;
     let receipt = finish(partial, signed, key.public().clone(), options, reporter).await?;
     Ok(Created { receipt, lock })
 }

@@ -28,6 +28,8 @@ pub enum Role {
     ImageManifest(String),
     /// A layer.
     Layer,
+    /// The software bill of materials.
+    Sbom,
 }
 
 impl fmt::Display for Role {
@@ -39,6 +41,7 @@ impl fmt::Display for Role {
             Self::ImageConfig(reference) => write!(f, "config of image `{reference}`"),
             Self::ImageManifest(reference) => write!(f, "manifest of image `{reference}`"),
             Self::Layer => f.write_str("layer"),
+            Self::Sbom => f.write_str("software bill of materials"),
         }
     }
 }

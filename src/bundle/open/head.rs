@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::{DOCUMENT_LIMIT, OpenError, Role};
 use crate::bundle::documents::{
-    DOCKER_NAME, Documents, Images, SIGNATURE_NAME, blob_order, layer_blobs, trusted_comment,
+    DOCKER_NAME, Documents, Images, SIGNATURE_NAME, blob_order, layer_blobs, layers, sbom_blob,
+    trusted_comment,
 };
 use crate::bundle::manifest::{
     ARTIFACT_TYPE, Blob, BundleImage, BundleManifest, FORMAT, MANIFEST_TYPE,
@@ -236,6 +237,9 @@ fn entries(
         roles.insert(image.manifest, Role::ImageManifest(image.reference.clone()));
         roles.insert(image.config, Role::ImageConfig(image.reference.clone()));
     }
+    if let Some(sbom) = manifest.sbom {
+        roles.insert(sbom, Role::Sbom);
+    }
     let mut placed = Vec::with_capacity(manifest.blobs.len());
     let mut offset = start;
     for blob in &manifest.blobs {
@@ -334,10 +338,29 @@ fn check_order(
         digest: manifest.stack,
         size: stack_size,
     };
-    if blob_order(&stack, images, layer_blobs(manifest)) == manifest.blobs {
-        Ok(())
+    let sbom = sbom_blob(manifest);
+    let complete = sbom.map(|blob| blob.digest) == manifest.sbom;
+    if complete && blob_order(&stack, images, layer_blobs(manifest), sbom) == manifest.blobs {
+        check_absent(manifest)
     } else {
         Err(OpenError::Contradiction("list of blobs".to_owned()))
+    }
+}
+
+/// What a delta leaves out are layers of its images, each named once.
+fn check_absent(manifest: &BundleManifest) -> Result<(), OpenError> {
+    let known: BTreeMap<Digest, u64> = layers(manifest)
+        .map(|layer| (layer.digest, layer.size))
+        .collect();
+    let absent = manifest.absent();
+    let honest = absent.is_sorted_by(|one, next| one.digest < next.digest)
+        && absent
+            .iter()
+            .all(|blob| known.get(&blob.digest) == Some(&blob.size));
+    if honest {
+        Ok(())
+    } else {
+        Err(OpenError::Contradiction("list of absent layers".to_owned()))
     }
 }
 

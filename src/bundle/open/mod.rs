@@ -138,11 +138,27 @@ impl Bundle {
         Ok(self.archive.reader(entry, *digest))
     }
 
-    pub(super) fn layers(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {
+    /// The blobs that were not hashed when the bundle was opened: layers and
+    /// SBOM.
+    pub(super) fn unread(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {
         self.blobs
             .iter()
-            .filter(|(_, (role, _))| *role == Role::Layer)
+            .filter(|(_, (role, _))| matches!(role, Role::Layer | Role::Sbom))
             .map(|(digest, (_, entry))| (*digest, entry.size))
+    }
+
+    /// The layers that the bundle carries, with their bytes.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {
+        let sbom = self.manifest.sbom;
+        self.unread()
+            .filter(move |(digest, _)| Some(*digest) != sbom)
+    }
+
+    /// What a blob is for.
+    pub(super) fn role(&self, digest: &Digest) -> &Role {
+        self.blobs
+            .get(digest)
+            .map_or(&Role::Layer, |(role, _)| role)
     }
 
     pub(super) fn blob_count(&self) -> usize {

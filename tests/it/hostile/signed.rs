@@ -92,7 +92,7 @@ type Change = fn(&mut serde_json::Value);
 #[test]
 fn a_signature_does_not_excuse_contradictions() {
     let key = key();
-    let cases: [(&str, Change, &str); 9] = [
+    let cases: [(&str, Change, &str); 13] = [
         (
             "a newer format",
             |bundle| {
@@ -145,6 +145,32 @@ fn a_signature_does_not_excuse_contradictions() {
             "sizes that overflow",
             |bundle| bundle["blobs"][4]["size"] = json!(u64::MAX),
             "more than a file can hold",
+        ),
+        (
+            "an SBOM that is another blob",
+            |bundle| bundle["sbom"] = bundle["stack"].clone(),
+            "list of blobs does not agree",
+        ),
+        (
+            "a layer that is absent and carried",
+            |bundle| {
+                let layer = bundle["blobs"].as_array().unwrap().last().unwrap().clone();
+                bundle["base"] = json!({"name": "x", "digest": bundle["stack"], "absent": [layer]});
+            },
+            "list of blobs does not agree",
+        ),
+        (
+            "something absent that no image has",
+            |bundle| {
+                let other = json!({"digest": bundle["stack"], "size": 1});
+                bundle["base"] = json!({"name": "x", "digest": bundle["stack"], "absent": [other]});
+            },
+            "list of absent layers does not agree",
+        ),
+        (
+            "a key that is none",
+            |bundle| bundle["trust"] = json!({"introduce": ["RWQ"]}),
+            "bundle manifest cannot be read",
         ),
         (
             "no blobs at all",
