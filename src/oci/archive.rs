@@ -12,11 +12,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fs_err::os::unix::fs::FileExt;
 use fs_err::{File, OpenOptions};
 
 use super::blob::BlobReader;
 use super::digest::Digest;
+use crate::sys::span::SpanFile;
 
 /// Bytes of a tar block.
 pub const BLOCK: u64 = 512;
@@ -146,41 +146,58 @@ pub fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// An open archive. The file is opened once and never by name again.
+/// Opens a file for reading by offset; returns it with its bytes.
+pub fn open_file(path: &Path) -> Result<(Arc<File>, u64), ArchiveError> {
+    use fs_err::os::unix::fs::OpenOptionsExt;
+    // A pipe of this name must not block before it is refused.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default())
+        .open(path)
+        .map_err(ArchiveError::Io)?;
+    let metadata = file.metadata().map_err(ArchiveError::Io)?;
+    if !metadata.is_file() {
+        return Err(ArchiveError::NotAFile(path.to_owned()));
+    }
+    Ok((Arc::new(file), metadata.len()))
+}
+
+/// An open archive: one file, or parts that are read as one. They are opened
+/// once and never by name again.
 #[derive(Debug, Clone)]
 pub struct Archive {
-    file: Arc<File>,
-    len: u64,
+    file: SpanFile,
+    path: PathBuf,
 }
 
 impl Archive {
     /// Opens a file for reading by offset.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
-        use fs_err::os::unix::fs::OpenOptionsExt;
-        // A pipe of this name must not block before it is refused.
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default())
-            .open(path)
-            .map_err(ArchiveError::Io)?;
-        let metadata = file.metadata().map_err(ArchiveError::Io)?;
-        if !metadata.is_file() {
-            return Err(ArchiveError::NotAFile(path.to_owned()));
+        let file = SpanFile::new([open_file(path)?]).map_err(ArchiveError::Io)?;
+        Ok(Self::over(file, path))
+    }
+
+    /// An archive whose files are open already; `path` is what names it.
+    pub fn over(file: SpanFile, path: &Path) -> Self {
+        Self {
+            file,
+            path: path.to_owned(),
         }
-        Ok(Self {
-            file: Arc::new(file),
-            len: metadata.len(),
-        })
     }
 
     /// Path under which it was opened.
     pub fn path(&self) -> &Path {
-        self.file.path()
+        &self.path
     }
 
     /// Bytes of the file.
     pub fn size(&self) -> u64 {
-        self.len
+        self.file.size()
+    }
+
+    /// The bytes below the entries.
+    pub fn file(&self) -> &SpanFile {
+        &self.file
     }
 
     /// Whether the header at the entry's offset is the computed one.
@@ -249,11 +266,14 @@ impl Archive {
     /// entry is `last`.
     pub fn check_size(&self, last: &Entry) -> Result<(), ArchiveError> {
         let end = last.end().checked_add(END).ok_or(ArchiveError::Overflow)?;
-        match self.len.cmp(&end) {
+        match self.size().cmp(&end) {
             std::cmp::Ordering::Equal => Ok(()),
-            std::cmp::Ordering::Greater => Err(ArchiveError::Trailing { end, len: self.len }),
+            std::cmp::Ordering::Greater => Err(ArchiveError::Trailing {
+                end,
+                len: self.size(),
+            }),
             std::cmp::Ordering::Less => Err(ArchiveError::Truncated {
-                at: self.len,
+                at: self.size(),
                 entry: format!("an archive of {end} bytes"),
             }),
         }
@@ -261,7 +281,7 @@ impl Archive {
 
     /// A reader over the content of an entry that must have this digest.
     pub fn reader(&self, entry: &Entry, digest: Digest) -> BlobReader {
-        BlobReader::new(Arc::clone(&self.file), entry.data(), entry.size, digest)
+        BlobReader::new(self.file.clone(), entry.data(), entry.size, digest)
     }
 
     fn block(&self, offset: u64, name: &str) -> Result<Vec<u8>, ArchiveError> {
@@ -270,13 +290,13 @@ impl Archive {
 
     fn bytes(&self, offset: u64, size: u64, name: &str) -> Result<Vec<u8>, ArchiveError> {
         let truncated = || ArchiveError::Truncated {
-            at: self.len,
+            at: self.size(),
             entry: format!("`{name}`"),
         };
         // Before the buffer is made, so that a lie about a size costs nothing.
         offset
             .checked_add(size)
-            .filter(|end| *end <= self.len)
+            .filter(|end| *end <= self.size())
             .ok_or_else(truncated)?;
         let mut bytes = vec![0; usize::try_from(size).map_err(|_| ArchiveError::Overflow)?];
         match self.file.read_exact_at(&mut bytes, offset) {

@@ -6,13 +6,11 @@
 //! verified it, whether or not they read on to the end of the file.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 
-use fs_err::File;
-use fs_err::os::unix::fs::FileExt;
 use sha2::{Digest as _, Sha256};
 
 use super::digest::Digest;
+use crate::sys::span::SpanFile;
 
 /// A blob whose bytes do not have the digest they should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +26,7 @@ pub struct DigestMismatch {
 /// hash wraps a [`DigestMismatch`].
 #[derive(Debug)]
 pub struct BlobReader {
-    file: Arc<File>,
+    file: SpanFile,
     offset: u64,
     remaining: u64,
     hasher: Sha256,
@@ -38,7 +36,7 @@ pub struct BlobReader {
 
 impl BlobReader {
     /// A reader over `size` bytes at `offset`.
-    pub fn new(file: Arc<File>, offset: u64, size: u64, digest: Digest) -> Self {
+    pub fn new(file: SpanFile, offset: u64, size: u64, digest: Digest) -> Self {
         Self {
             file,
             offset,
@@ -103,8 +101,10 @@ mod tests {
     fn reader(content: &[u8], size: u64, digest: Digest) -> BlobReader {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().write_all(content).unwrap();
-        let file = File::open(file.path()).unwrap();
-        BlobReader::new(Arc::new(file), 0, size, digest)
+        let file = fs_err::File::open(file.path()).unwrap();
+        // Said to be as long as the blob, whether it is or not.
+        let file = SpanFile::new([(file.into(), size)]).unwrap();
+        BlobReader::new(file, 0, size, digest)
     }
 
     #[test]

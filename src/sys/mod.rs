@@ -5,4 +5,6 @@ pub mod disk;
 pub mod fs;
 pub mod host;
 pub mod partial;
+pub mod partial_set;
 pub mod paths;
+pub mod span;

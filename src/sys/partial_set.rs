@@ -1,0 +1,226 @@
+//! A large file in the making that may be cut into parts of one size.
+//!
+//! Bytes go straight to the part they belong to, in any order and from
+//! several threads, so that cutting needs no second copy. Every part is a
+//! [`PartialFile`]: none has its name before all of them are complete.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use fs_err as fs;
+use fs_err::os::unix::fs::FileExt;
+
+use super::partial::PartialFile;
+use super::span::SpanFile;
+
+/// Names the parts: the target by number, from 0.
+pub type NamePart = Box<dyn Fn(usize) -> PathBuf + Send + Sync>;
+
+/// A file in the making. Dropping it without [`PartialSet::finish`] removes
+/// what there is of it.
+pub struct PartialSet {
+    /// Bytes of every part but the last; `u64::MAX` for a file in one piece.
+    part_size: u64,
+    name: NamePart,
+    parts: RwLock<Vec<PartialFile>>,
+}
+
+impl std::fmt::Debug for PartialSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartialSet")
+            .field("part_size", &self.part_size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialSet {
+    /// Begins the file that will be `target`, in one piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartialFile::create`].
+    pub fn whole(target: &Path) -> io::Result<Self> {
+        let target = target.to_owned();
+        Self::create(u64::MAX, Box::new(move |_| target.clone()))
+    }
+
+    /// Begins a file in parts of `part_size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartialFile::create`] for the first of them; `part_size` is 0.
+    pub fn create(part_size: u64, name: NamePart) -> io::Result<Self> {
+        if part_size == 0 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let set = Self {
+            part_size,
+            name,
+            parts: RwLock::default(),
+        };
+        set.file(0)?;
+        Ok(set)
+    }
+
+    /// Reserves `size` bytes of zeros, so that a full disk is found now.
+    pub fn reserve(&self, size: u64) -> io::Result<()> {
+        let mut left = size;
+        let mut at = 0;
+        while left > 0 {
+            self.file(at)?;
+            let now = left.min(self.part_size);
+            let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+            parts.get(at).map_or(Ok(()), |part| part.reserve(now))?;
+            left -= now;
+            at += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes to their place, into as many parts as it takes.
+    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let at = usize::try_from(offset / self.part_size)
+                .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+            let inside = offset % self.part_size;
+            let room = self.part_size - inside;
+            let now = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
+            self.file(at)?.write_all_at(&bytes[..now], inside)?;
+            bytes = &bytes[now..];
+            offset += now as u64;
+        }
+        Ok(())
+    }
+
+    /// What is written so far, as one file.
+    pub fn span(&self) -> io::Result<SpanFile> {
+        let files = self.files()?;
+        SpanFile::new(files)
+    }
+
+    /// The open parts with their bytes.
+    pub fn files(&self) -> io::Result<Vec<(Arc<fs::File>, u64)>> {
+        self.parts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|part| Ok((Arc::clone(part.file()), part.file().metadata()?.len())))
+            .collect()
+    }
+
+    /// Gives every part its name, or none of them; from then on they survive
+    /// a power cut.
+    pub fn finish(self) -> io::Result<Vec<PathBuf>> {
+        let parts = self
+            .parts
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut named = Vec::with_capacity(parts.len());
+        for (at, part) in parts.into_iter().enumerate() {
+            if let Err(error) = part.finish() {
+                for path in &named {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(error);
+            }
+            named.push((self.name)(at));
+        }
+        Ok(named)
+    }
+
+    /// The part of this number, which is begun if it was not yet.
+    fn file(&self, at: usize) -> io::Result<Arc<fs::File>> {
+        let known = |parts: &Vec<PartialFile>| parts.get(at).map(|part| Arc::clone(part.file()));
+        let found = known(&self.parts.read().unwrap_or_else(PoisonError::into_inner));
+        if let Some(file) = found {
+            return Ok(file);
+        }
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        while parts.len() <= at {
+            // Those before it are full in the end, whoever fills them when.
+            let part = PartialFile::create(&(self.name)(parts.len()))?;
+            parts.push(part);
+        }
+        known(&parts).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn parts(dir: &Path, part_size: u64) -> PartialSet {
+        let dir = dir.to_owned();
+        PartialSet::create(part_size, Box::new(move |at| dir.join(format!("a.{at}")))).unwrap()
+    }
+
+    #[test]
+    fn no_part_has_its_name_before_all_are_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = parts(dir.path(), 4);
+        set.reserve(9).unwrap();
+        let partial = [".a.0.partial", ".a.1.partial", ".a.2.partial"];
+        assert_eq!(names(dir.path()), partial);
+        drop(set);
+        assert!(names(dir.path()).is_empty());
+
+        let set = parts(dir.path(), 4);
+        set.reserve(9).unwrap();
+        // The third cannot take its name.
+        fs::create_dir_all(dir.path().join("a.2/in-the-way")).unwrap();
+        set.finish().unwrap_err();
+        assert_eq!(names(dir.path()), ["a.2"]);
+    }
+
+    #[test]
+    fn a_file_in_one_piece_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.tar");
+        let set = PartialSet::whole(&target).unwrap();
+        set.reserve(3).unwrap();
+        set.write_all_at(b"abcd", 0).unwrap();
+        assert_eq!(set.finish().unwrap(), [target.clone()]);
+        assert_eq!(fs::read(target).unwrap(), b"abcd");
+    }
+
+    proptest! {
+        #[test]
+        fn joined_parts_are_what_was_written(
+            content in prop::collection::vec(any::<u8>(), 1..100),
+            part_size in 1..120_u64,
+            piece in 1..40_usize,
+            backwards: bool,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let set = parts(dir.path(), part_size);
+            let mut pieces: Vec<_> = content.chunks(piece).enumerate().collect();
+            if backwards {
+                pieces.reverse();
+            }
+            for (at, bytes) in pieces {
+                set.write_all_at(bytes, (at * piece) as u64).unwrap();
+            }
+            let span = set.span().unwrap();
+            prop_assert_eq!(span.size(), content.len() as u64);
+            let mut read = vec![0; content.len()];
+            span.read_exact_at(&mut read, 0).unwrap();
+            prop_assert_eq!(&read, &content);
+            let mut joined = Vec::new();
+            for path in set.finish().unwrap() {
+                joined.extend(fs::read(path).unwrap());
+            }
+            prop_assert_eq!(&joined, &content);
+        }
+    }
+}
