@@ -9,7 +9,6 @@ use std::path::Path;
 
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
-use fs_err::os::unix::fs::FileExt;
 use semver::Version;
 use serde_json::json;
 
@@ -19,7 +18,7 @@ use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError};
 use crate::sign::TrustStatement;
 use crate::stack::Stack;
-use crate::sys::partial::PartialFile;
+use crate::sys::partial_set::PartialSet;
 
 /// A layer as a registry would serve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,11 +267,11 @@ impl Fake {
             delta: self.delta,
             sbom: self.sbom.is_some(),
         })?;
-        let file = PartialFile::create(path)?;
+        let file = PartialSet::whole(path)?;
         file.reserve(planned.size())?;
         for slot in planned.slots() {
             if let Some(layer) = layers.get(&slot.digest) {
-                file.file().write_all_at(&layer.bytes, slot.offset)?;
+                file.write_all_at(&layer.bytes, slot.offset)?;
             }
         }
         let unpacked = layers
@@ -280,7 +279,7 @@ impl Fake {
             .map(|(digest, layer)| (*digest, layer.unpacked))
             .collect();
         let signed = planned.seal(&unpacked, self.sbom)?.sign(key)?;
-        signed.write(file.file())?;
+        signed.write(&file)?;
         file.finish()?;
         Ok(signed.manifest().clone())
     }
@@ -292,6 +291,7 @@ mod tests {
     use crate::bundle::{OpenError, UntrustedBundle};
     use crate::report::event::Silent;
     use crate::sign::{SecretKey, TrustStore, generate};
+    use fs_err::os::unix::fs::FileExt;
     use secrecy::ExposeSecret;
 
     fn key() -> SecretKey {

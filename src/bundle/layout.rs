@@ -15,8 +15,6 @@ mod draft;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use fs_err::File;
-use fs_err::os::unix::fs::FileExt;
 use jiff::Timestamp;
 use semver::Version;
 
@@ -33,6 +31,7 @@ use crate::oci::digest::Digest;
 use crate::oci::image::{Compression, Image};
 use crate::sign::{SecretKey, SignError, TrustStatement, signature_len};
 use crate::stack::Stack;
+use crate::sys::partial_set::PartialSet;
 
 /// What a bundle is made of, without its layers.
 #[derive(Debug, Clone)]
@@ -363,7 +362,7 @@ impl Signed {
     }
 
     /// Writes everything but the content of the layers into `file`.
-    pub fn write(&self, file: &File) -> io::Result<()> {
+    pub fn write(&self, file: &PartialSet) -> io::Result<()> {
         for (at, entry) in self.entries.iter().enumerate() {
             file.write_all_at(&entry.header()?, entry.offset)?;
             if let Some(Some(content)) = self.contents.get(at) {

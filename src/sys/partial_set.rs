@@ -6,7 +6,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
@@ -18,18 +18,31 @@ use super::span::SpanFile;
 pub type NamePart = Box<dyn Fn(usize) -> PathBuf + Send + Sync>;
 
 /// A file in the making. Dropping it without [`PartialSet::finish`] removes
-/// what there is of it.
+/// what there is of it, whoever still writes.
+#[derive(Debug)]
 pub struct PartialSet {
+    writer: PartialWriter,
+}
+
+/// Writes into a [`PartialSet`] from a thread of its own. Once the set is
+/// gone, writing fails.
+#[derive(Clone)]
+pub struct PartialWriter {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     /// Bytes of every part but the last; `u64::MAX` for a file in one piece.
     part_size: u64,
     name: NamePart,
-    parts: RwLock<Vec<PartialFile>>,
+    /// `None` once the set was finished or dropped.
+    parts: RwLock<Option<Vec<PartialFile>>>,
 }
 
-impl std::fmt::Debug for PartialSet {
+impl std::fmt::Debug for PartialWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PartialSet")
-            .field("part_size", &self.part_size)
+        f.debug_struct("PartialWriter")
+            .field("part_size", &self.shared.part_size)
             .finish_non_exhaustive()
     }
 }
@@ -54,13 +67,21 @@ impl PartialSet {
         if part_size == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let set = Self {
+        let shared = Shared {
             part_size,
             name,
-            parts: RwLock::default(),
+            parts: RwLock::new(Some(Vec::new())),
         };
-        set.file(0)?;
-        Ok(set)
+        let writer = PartialWriter {
+            shared: Arc::new(shared),
+        };
+        writer.file(0)?;
+        Ok(Self { writer })
+    }
+
+    /// A handle for another thread.
+    pub fn writer(&self) -> PartialWriter {
+        self.writer.clone()
     }
 
     /// Reserves `size` bytes of zeros, so that a full disk is found now.
@@ -68,10 +89,11 @@ impl PartialSet {
         let mut left = size;
         let mut at = 0;
         while left > 0 {
-            self.file(at)?;
-            let now = left.min(self.part_size);
-            let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
-            parts.get(at).map_or(Ok(()), |part| part.reserve(now))?;
+            self.writer.file(at)?;
+            let now = left.min(self.writer.shared.part_size);
+            let parts = self.writer.shared.read();
+            let part = parts.as_ref().and_then(|parts| parts.get(at));
+            part.map_or(Ok(()), |part| part.reserve(now))?;
             left -= now;
             at += 1;
         }
@@ -79,18 +101,8 @@ impl PartialSet {
     }
 
     /// Writes bytes to their place, into as many parts as it takes.
-    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let at = usize::try_from(offset / self.part_size)
-                .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-            let inside = offset % self.part_size;
-            let room = self.part_size - inside;
-            let now = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
-            self.file(at)?.write_all_at(&bytes[..now], inside)?;
-            bytes = &bytes[now..];
-            offset += now as u64;
-        }
-        Ok(())
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.writer.write_all_at(bytes, offset)
     }
 
     /// What is written so far, as one file.
@@ -101,10 +113,11 @@ impl PartialSet {
 
     /// The open parts with their bytes.
     pub fn files(&self) -> io::Result<Vec<(Arc<fs::File>, u64)>> {
-        self.parts
+        self.writer
+            .shared
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
             .iter()
+            .flatten()
             .map(|part| Ok((Arc::clone(part.file()), part.file().metadata()?.len())))
             .collect()
     }
@@ -112,37 +125,71 @@ impl PartialSet {
     /// Gives every part its name, or none of them; from then on they survive
     /// a power cut.
     pub fn finish(self) -> io::Result<Vec<PathBuf>> {
-        let parts = self
-            .parts
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut named = Vec::with_capacity(parts.len());
-        for (at, part) in parts.into_iter().enumerate() {
+        let shared = &self.writer.shared;
+        let parts = shared.write().take();
+        let mut named = Vec::new();
+        for (at, part) in parts.into_iter().flatten().enumerate() {
             if let Err(error) = part.finish() {
                 for path in &named {
                     let _ = fs::remove_file(path);
                 }
                 return Err(error);
             }
-            named.push((self.name)(at));
+            named.push((shared.name)(at));
         }
         Ok(named)
+    }
+}
+
+impl Drop for PartialSet {
+    fn drop(&mut self) {
+        drop(self.writer.shared.write().take());
+    }
+}
+
+impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Option<Vec<PartialFile>>> {
+        self.parts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Vec<PartialFile>>> {
+        self.parts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PartialWriter {
+    /// Writes bytes to their place, into as many parts as it takes.
+    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        let part_size = self.shared.part_size;
+        while !bytes.is_empty() {
+            let at = usize::try_from(offset / part_size)
+                .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+            let inside = offset % part_size;
+            let room = part_size - inside;
+            let now = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
+            self.file(at)?.write_all_at(&bytes[..now], inside)?;
+            bytes = &bytes[now..];
+            offset += now as u64;
+        }
+        Ok(())
     }
 
     /// The part of this number, which is begun if it was not yet.
     fn file(&self, at: usize) -> io::Result<Arc<fs::File>> {
         let known = |parts: &Vec<PartialFile>| parts.get(at).map(|part| Arc::clone(part.file()));
-        let found = known(&self.parts.read().unwrap_or_else(PoisonError::into_inner));
+        let found = self.shared.read().as_ref().and_then(known);
         if let Some(file) = found {
             return Ok(file);
         }
-        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.shared.write();
+        let gone = || io::Error::other("the file is given up");
+        let parts = parts.as_mut().ok_or_else(gone)?;
         while parts.len() <= at {
             // Those before it are full in the end, whoever fills them when.
-            let part = PartialFile::create(&(self.name)(parts.len()))?;
+            let part = PartialFile::create(&(self.shared.name)(parts.len()))?;
             parts.push(part);
         }
-        known(&parts).ok_or_else(|| io::ErrorKind::NotFound.into())
+        known(parts).ok_or_else(gone)
     }
 }
 
@@ -172,8 +219,11 @@ mod tests {
         set.reserve(9).unwrap();
         let partial = [".a.0.partial", ".a.1.partial", ".a.2.partial"];
         assert_eq!(names(dir.path()), partial);
+        let writer = set.writer();
         drop(set);
         assert!(names(dir.path()).is_empty());
+        writer.write_all_at(b"a", 20).unwrap_err();
+        assert!(names(dir.path()).is_empty(), "a late writer");
 
         let set = parts(dir.path(), 4);
         set.reserve(9).unwrap();
@@ -190,7 +240,7 @@ mod tests {
         let set = PartialSet::whole(&target).unwrap();
         set.reserve(3).unwrap();
         set.write_all_at(b"abcd", 0).unwrap();
-        assert_eq!(set.finish().unwrap(), [target.clone()]);
+        assert_eq!(set.finish().unwrap(), std::slice::from_ref(&target));
         assert_eq!(fs::read(target).unwrap(), b"abcd");
     }
 

@@ -3,12 +3,9 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
-use fs_err::File;
-use fs_err::os::unix::fs::FileExt;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_spec::distribution::Reference;
 use sha2::{Digest as _, Sha256};
@@ -20,7 +17,7 @@ use crate::oci::digest::Digest;
 use crate::oci::image::{Compression, Image};
 use crate::oci::registry::Registry;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
-use crate::sys::partial::PartialFile;
+use crate::sys::partial_set::{PartialSet, PartialWriter};
 
 /// Chunks between network and disk, some 16 KiB each.
 const QUEUE: usize = 16;
@@ -45,7 +42,7 @@ pub(super) async fn pull(
     registry: &Registry,
     sources: &BTreeMap<Digest, Reference>,
     slots: &[LayerSlot],
-    partial: &PartialFile,
+    partial: &PartialSet,
     reporter: &dyn Reporter,
 ) -> Result<BTreeMap<Digest, u64>, CreateError> {
     let total = slots.iter().map(|slot| slot.size).sum();
@@ -56,7 +53,7 @@ pub(super) async fn pull(
         progress.progress(done.get());
     };
     let unpacked = stream::iter(slots)
-        .map(|slot| pull_one(registry, sources, slot, partial.file(), &advance))
+        .map(|slot| pull_one(registry, sources, slot, partial.writer(), &advance))
         .buffer_unordered(PARALLEL)
         .try_collect()
         .await?;
@@ -68,7 +65,7 @@ async fn pull_one(
     registry: &Registry,
     sources: &BTreeMap<Digest, Reference>,
     slot: &LayerSlot,
-    file: &Arc<File>,
+    file: PartialWriter,
     advance: &dyn Fn(u64),
 ) -> Result<(Digest, u64), CreateError> {
     let reference = sources
@@ -79,7 +76,7 @@ async fn pull_one(
         })?;
     let (sender, chunks) = channel(QUEUE);
     let writer = {
-        let (file, slot) = (Arc::clone(file), slot.clone());
+        let slot = slot.clone();
         tokio::task::spawn_blocking(move || store(&file, &slot, chunks))
     };
     let fetched = registry
@@ -95,7 +92,11 @@ async fn pull_one(
 
 /// Writes the chunks of a layer to their place and checks them; returns the
 /// inflated size.
-fn store(file: &File, slot: &LayerSlot, mut chunks: Receiver<Bytes>) -> Result<u64, CreateError> {
+fn store(
+    file: &PartialWriter,
+    slot: &LayerSlot,
+    mut chunks: Receiver<Bytes>,
+) -> Result<u64, CreateError> {
     let wrong = |problem: String| CreateError::Layer {
         digest: slot.digest,
         problem,

@@ -10,7 +10,7 @@ mod layers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -23,12 +23,13 @@ use super::manifest::Platform;
 use super::open::{OpenError, UntrustedBundle};
 use super::receipt::Receipt;
 use super::spec::{BundleSpec, SpecError, parse_platform, parse_reference, tagged};
+use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError, config_of};
 use crate::oci::registry::{Credentials, Registry, RegistryError};
 use crate::report::event::{Event, Outcome, Reporter, Step, Unit};
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
-use crate::sys::partial::PartialFile;
+use crate::sys::partial_set::PartialSet;
 
 /// Blobs that are pulled at once.
 const PARALLEL: usize = 4;
@@ -163,7 +164,7 @@ pub async fn create(
         delta: None,
         sbom: false,
     })?;
-    let partial = PartialFile::create(&options.output).map_err(CreateError::Write)?;
+    let partial = PartialSet::whole(&options.output).map_err(CreateError::Write)?;
     partial
         .reserve(planned.size())
         .map_err(CreateError::Write)?;
@@ -279,32 +280,38 @@ async fn resolve_one(
 /// Writes the documents, opens the file as any reader would, verifies every
 /// byte, and only then gives it its name.
 async fn finish(
-    partial: PartialFile,
+    partial: PartialSet,
     signed: Signed,
     key: TrustedKey,
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Receipt, CreateError> {
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let output = options.output.clone();
     // In a thread of its own, so that a Ctrl-C is heard meanwhile.
     let work = tokio::task::spawn_blocking(move || {
-        signed.write(partial.file()).map_err(CreateError::Write)?;
-        let receipt = verify(partial.path(), key, &Forward(sender)).map_err(CreateError::Verify)?;
+        signed.write(&partial).map_err(CreateError::Write)?;
+        let file = partial.span().map_err(CreateError::Write)?;
+        let receipt = verify(Archive::over(file, &output), key, &Forward(sender))
+            .map_err(CreateError::Verify)?;
         Ok::<_, CreateError>((partial, receipt))
     });
     while let Some(event) = events.recv().await {
         reporter.event(&event);
     }
-    let (partial, mut receipt) = work.await??;
-    receipt.file.clone_from(&options.output);
+    let (partial, receipt) = work.await??;
     tokio::task::spawn_blocking(|| partial.finish())
         .await?
         .map_err(CreateError::Write)?;
     Ok(receipt)
 }
 
-fn verify(path: &Path, key: TrustedKey, reporter: &dyn Reporter) -> Result<Receipt, OpenError> {
-    UntrustedBundle::open(path)?
+fn verify(
+    archive: Archive,
+    key: TrustedKey,
+    reporter: &dyn Reporter,
+) -> Result<Receipt, OpenError> {
+    UntrustedBundle::over(archive)?
         .verify(&TrustStore::of([key]))?
         .verify_blobs(reporter)
 }

@@ -36,7 +36,11 @@ pub struct UntrustedBundle {
 impl UntrustedBundle {
     /// Opens a file and looks at nothing but its first blocks.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let archive = Archive::open(path)?;
+        Self::over(Archive::open(path)?)
+    }
+
+    /// The same for files that are open already.
+    pub fn over(archive: Archive) -> Result<Self, OpenError> {
         head::check_layout(&archive)?;
         Ok(Self { archive })
     }
