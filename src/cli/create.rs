@@ -39,6 +39,9 @@ pub struct Args {
     /// Refuse an image that is not the one in the lock
     #[arg(long)]
     locked: bool,
+    /// Leave out the list of packages
+    #[arg(long)]
+    no_sbom: bool,
     /// The lock; beside the spec unless named
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -66,6 +69,7 @@ impl Args {
             plain_http: self.plain_http,
             credentials: credentials()?,
             created: None,
+            sbom: !self.no_sbom,
             output: self.output,
         };
         let created = tokio::select! {

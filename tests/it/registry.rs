@@ -62,6 +62,7 @@ fn options(address: &str, output: &Path) -> Options {
         credentials: Credentials::default(),
         lock: None,
         created: None,
+        sbom: true,
         output: output.to_owned(),
     }
 }

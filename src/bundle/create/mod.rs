@@ -7,6 +7,7 @@
 //! opened again and verified.
 
 mod layers;
+mod pipeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -49,6 +50,8 @@ pub struct Options {
     pub lock: Option<Lock>,
     /// When the bundle is said to be made, instead of its newest image.
     pub created: Option<Timestamp>,
+    /// Look into every layer for the packages in it.
+    pub sbom: bool,
     /// Where the bundle goes.
     pub output: PathBuf,
 }
@@ -116,6 +119,15 @@ pub enum CreateError {
         /// In what way.
         problem: String,
     },
+    /// A layer is right, but its content cannot be listed.
+    #[error("cannot read the packages in layer {digest}")]
+    Scan {
+        /// The layer.
+        digest: Digest,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The bundle cannot be laid out or signed.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -168,7 +180,13 @@ pub async fn create(
     partial
         .reserve(planned.size())
         .map_err(CreateError::Write)?;
-    let unpacked = layers::pull(&registry, &sources, planned.slots(), &partial, reporter).await?;
+    let scan = None::<pipeline::Scan<()>>;
+    let slots = planned.slots();
+    let stored = layers::pull(&registry, &sources, slots, &partial, scan, reporter).await?;
+    let unpacked = stored
+        .iter()
+        .map(|(digest, stored)| (*digest, stored.unpacked))
+        .collect();
     let signed = planned.seal(&unpacked, None)?.sign(key)?;
     let receipt = finish(partial, signed, key.public().clone(), options, reporter).await?;
     Ok(Created { receipt, lock })
