@@ -11,7 +11,7 @@ use super::signal::asked_to_stop;
 use crate::bundle::create::{Options, create};
 use crate::bundle::lock::Lock;
 use crate::bundle::spec::BundleSpec;
-use crate::oci::registry::Credentials;
+use crate::oci::registry::{self, Credentials, Patience};
 use crate::sys::fs::write_atomically;
 
 /// Arguments of `lfctl bundle create`.
@@ -33,6 +33,9 @@ pub struct Args {
     /// Speak HTTP without TLS: to the mirrors if there are any, else to every registry
     #[arg(long)]
     plain_http: bool,
+    /// Trust the certificates in this PEM file as well; may be repeated
+    #[arg(long, value_name = "FILE")]
+    ca: Vec<PathBuf>,
     /// Platform of the images, such as `linux/arm64`; the first of the spec unless chosen
     #[arg(long)]
     platform: Option<String>,
@@ -65,9 +68,13 @@ impl Args {
         let options = Options {
             lock: self.read_lock(&lock_file)?,
             platform: self.platform,
-            mirrors: self.mirror,
-            plain_http: self.plain_http,
-            credentials: credentials()?,
+            registry: registry::Options {
+                mirrors: self.mirror,
+                plain_http: self.plain_http,
+                credentials: credentials()?,
+                authorities: read_all(&self.ca)?,
+                patience: Patience::default(),
+            },
             created: None,
             sbom: !self.no_sbom,
             output: self.output,
@@ -97,6 +104,11 @@ impl Args {
         }
         Ok(Some(Lock::parse(&fs::read_to_string(file)?)?))
     }
+}
+
+fn read_all(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
+    let read = files.iter().map(fs::read).collect::<Result<_, _>>();
+    read.map_err(Failure::from)
 }
 
 /// Docker's logins, where there are any.

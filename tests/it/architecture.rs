@@ -175,7 +175,7 @@ fn only_the_registry_reaches_out() {
         let text = fs::read_to_string(&file).unwrap();
         let name = file.to_string_lossy();
         for (word, home) in [
-            ("oci_client", "src/oci/registry"),
+            ("reqwest", "src/oci/registry"),
             ("TcpStream", "src/facts/http"),
         ] {
             assert!(

@@ -6,16 +6,19 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use lfctl::bundle::create::{CreateError, Created, Options, create};
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::spec::{BundleSpec, SCHEMA};
 use lfctl::oci::digest::Digest;
-use lfctl::oci::registry::{Credentials, RegistryError};
+use lfctl::oci::registry::{self, Patience, RegistryError};
 use lfctl::report::event::Silent;
 use lfctl::sign::SecretKey;
 
 use crate::support::bundle::{LocalRegistry, Parts, key, noise};
+
+mod faults;
 
 const APP: &str = "docker.io/rehearsal/app:1.0.0";
 const GATEWAY: &str = "quay.io/rehearsal/gateway:1.0.0";
@@ -54,12 +57,20 @@ fn spec() -> BundleSpec {
 fn options(address: &str, output: &Path) -> Options {
     Options {
         platform: None,
-        mirrors: vec![
-            ("docker.io".to_owned(), address.to_owned()),
-            ("quay.io".to_owned(), address.to_owned()),
-        ],
-        plain_http: true,
-        credentials: Credentials::default(),
+        registry: registry::Options {
+            mirrors: vec![
+                ("docker.io".to_owned(), address.to_owned()),
+                ("quay.io".to_owned(), address.to_owned()),
+            ],
+            plain_http: true,
+            patience: Patience {
+                backoff: Duration::from_millis(20),
+                silence: Duration::from_secs(2),
+                document: Duration::from_secs(4),
+                ..Patience::default()
+            },
+            ..registry::Options::default()
+        },
         lock: None,
         created: None,
         sbom: true,

@@ -12,7 +12,7 @@ use super::{CreateError, PARALLEL};
 use crate::bundle::layout::LayerSlot;
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
-use crate::oci::registry::Registry;
+use crate::oci::registry::{Blob, Registry};
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sys::partial_set::{PartialSet, PartialWriter};
 
@@ -87,9 +87,12 @@ async fn pull_one<T: Send + 'static>(
         let slot = slot.clone();
         tokio::task::spawn_blocking(move || inflate(&slot, placed_chunks, scan))
     };
-    let fetched = registry
-        .fetch(reference, slot.digest, slot.size, &sender, advance)
-        .await;
+    let blob = Blob {
+        digest: slot.digest,
+        size: slot.size,
+        from: 0,
+    };
+    let fetched = registry.fetch(reference, blob, &sender, advance).await;
     drop(sender);
     let (placed, inflated) = (placing.await?, inflating.await?);
     // The first of these is the reason of those behind it, which only know

@@ -27,7 +27,7 @@ use super::spec::{BundleSpec, SpecError, parse_platform, parse_reference, tagged
 use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError, config_of};
-use crate::oci::registry::{Credentials, Registry, RegistryError};
+use crate::oci::registry::{self, Registry, RegistryError};
 use crate::report::event::{Event, Outcome, Reporter, Step, Unit};
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
 use crate::sys::partial_set::PartialSet;
@@ -40,12 +40,8 @@ const PARALLEL: usize = 4;
 pub struct Options {
     /// Which of the spec's platforms; its first unless chosen.
     pub platform: Option<String>,
-    /// Registries to be asked instead: name in references, then address.
-    pub mirrors: Vec<(String, String)>,
-    /// HTTP without TLS, see [`Registry::new`].
-    pub plain_http: bool,
-    /// Logins for registries.
-    pub credentials: Credentials,
+    /// How to reach registries.
+    pub registry: registry::Options,
     /// Refuse images other than these.
     pub lock: Option<Lock>,
     /// When the bundle is said to be made, instead of its newest image.
@@ -154,11 +150,7 @@ pub async fn create(
     if this.is_ok_and(|this| spec.lfctl > this) {
         return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
     }
-    let registry = Registry::new(
-        options.mirrors.clone(),
-        options.plain_http,
-        options.credentials.clone(),
-    )?;
+    let registry = Registry::new(options.registry.clone())?;
     let (images, lock) = resolve(spec, options, &platform, &registry, reporter).await?;
     let sources = layers::sources(images.values());
     let planned = Planned::new(Contents {

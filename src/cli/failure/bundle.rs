@@ -7,6 +7,8 @@ use super::{Failure, Kind};
 use crate::bundle::create::CreateError;
 use crate::bundle::lock::LockError;
 use crate::bundle::spec::SpecError;
+#[cfg(feature = "pull")]
+use crate::oci::registry::{RegistryError, RequestError};
 
 impl Failure {
     /// A bundle spec that cannot work.
@@ -18,6 +20,29 @@ impl Failure {
             failure = failure.cause(cause.trim_end().to_owned());
         }
         failure
+    }
+}
+
+#[cfg(feature = "pull")]
+impl Failure {
+    fn registry(error: &CreateError, registry: &RegistryError) -> Self {
+        const AGAIN: &str = "run the same command again";
+        let failed = Self::from_error(Kind::Failed, error);
+        match registry {
+            RegistryError::Content { .. } => Self::from_error(Kind::NotTrusted, error),
+            RegistryError::Authority(_) => Self::from_error(Kind::Usage, error),
+            RegistryError::Request { source, .. } => match source.as_ref() {
+                RequestError::NoLogin(name) | RequestError::Refused(name) => {
+                    failed.hint(format!("log in with `docker login {name}`"))
+                }
+                reason if reason.is_about_trust() => failed.hint(
+                    "if a private CA signed the certificate, name its PEM file with `--ca FILE`",
+                ),
+                reason if reason.is_transient() => failed.hint(AGAIN),
+                _ => failed,
+            },
+            _ => failed,
+        }
     }
 }
 
@@ -51,6 +76,7 @@ impl From<CreateError> for Failure {
             CreateError::Layer { .. } | CreateError::Verify(_) => {
                 Self::from_error(Kind::NotTrusted, &error)
             }
+            CreateError::Registry(ref registry) => Self::registry(&error, registry),
             CreateError::Worker(_) => Self::from_error(Kind::Bug, &error),
             _ => Self::from_error(Kind::Failed, &error),
         }

@@ -2,39 +2,33 @@
 //! host, and the only code behind the feature `pull`.
 //!
 //! Nothing a registry says is believed: documents are hashed here, the bytes
-//! of a blob are counted here and hashed by whoever takes them.
+//! of a blob are counted here and hashed by whoever takes them. Nothing it
+//! does lasts for ever: answers are bounded in size, silence in time.
 
+mod auth;
+mod client;
 mod credentials;
 mod error;
 
-use std::time::Duration;
+use std::borrow::Cow;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
-use oci_client::manifest::OciDescriptor;
-use oci_client::{Client, Reference};
-use oci_spec::image::{Arch, ImageIndex, Os};
+use oci_spec::distribution::Reference;
+use oci_spec::image::{Arch, Descriptor, ImageIndex, Os};
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_RANGE;
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
-pub use credentials::Credentials;
-pub use error::RegistryError;
-use error::{is_transient, request_error};
+pub use client::Patience;
+use client::{Client, Wanted, bounded};
+pub use credentials::{Credentials, HelperError};
+pub use error::{RegistryError, RequestError};
 
 use super::digest::Digest;
 
 /// Bytes of the largest manifest or config that is accepted.
 const DOCUMENT_LIMIT: u64 = 8 << 20;
-/// Time for a manifest, which has a few KiB.
-const DOCUMENT_TIME: Duration = Duration::from_secs(60);
-/// Tries without any progress before giving up.
-const ATTEMPTS: u32 = 4;
-/// Wait before the second try; doubles each time.
-const BACKOFF: Duration = Duration::from_millis(500);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Kinds of manifests that are asked for.
 const ACCEPTED: &[&str] = &[
     "application/vnd.oci.image.manifest.v1+json",
@@ -42,6 +36,23 @@ const ACCEPTED: &[&str] = &[
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
+
+/// How to reach registries. A proxy is taken from `HTTP_PROXY`, `HTTPS_PROXY`
+/// and `NO_PROXY`.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Registries to be asked instead: name in references, then address.
+    pub mirrors: Vec<(String, String)>,
+    /// HTTP without TLS: to the mirrors if there are any, else to every
+    /// registry.
+    pub plain_http: bool,
+    /// Logins.
+    pub credentials: Credentials,
+    /// Certificates (PEM) that are trusted besides those of this host.
+    pub authorities: Vec<Vec<u8>>,
+    /// How long to wait and how often to try again.
+    pub patience: Patience,
+}
 
 /// The image manifest behind a reference, for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,50 +63,38 @@ pub struct Resolved {
     pub manifest: Vec<u8>,
 }
 
+/// A blob and where to begin in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// The first byte that is wanted.
+    pub from: u64,
+}
+
 /// A client for all registries of one run.
 pub struct Registry {
     client: Client,
     mirrors: Vec<(String, String)>,
-    credentials: Credentials,
 }
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Registry")
             .field("mirrors", &self.mirrors)
-            .field("credentials", &self.credentials)
+            .field("credentials", self.client.credentials())
             .finish_non_exhaustive()
     }
 }
 
 impl Registry {
-    /// A client that asks a mirror (second) wherever a reference names a
-    /// registry (first). With `plain_http` it speaks HTTP without TLS: to the
-    /// mirrors if there are any, else to every registry.
-    pub fn new(
-        mirrors: Vec<(String, String)>,
-        plain_http: bool,
-        credentials: Credentials,
-    ) -> Result<Self, RegistryError> {
-        let protocol = match (plain_http, mirrors.is_empty()) {
-            (false, _) => ClientProtocol::Https,
-            (true, true) => ClientProtocol::Http,
-            (true, false) => ClientProtocol::HttpsExcept(
-                mirrors.iter().map(|(_, mirror)| mirror.clone()).collect(),
-            ),
-        };
-        let client = Client::try_from(ClientConfig {
-            protocol,
-            connect_timeout: Some(CONNECT_TIMEOUT),
-            read_timeout: Some(READ_TIMEOUT),
-            user_agent: concat!("lfctl/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        })
-        .map_err(RegistryError::Client)?;
+    /// A client; nothing is sent yet.
+    pub fn new(options: Options) -> Result<Self, RegistryError> {
         Ok(Self {
-            client,
-            mirrors,
-            credentials,
+            client: Client::new(&options)?,
+            mirrors: options.mirrors,
         })
     }
 
@@ -106,44 +105,53 @@ impl Registry {
         os: &str,
         architecture: &str,
     ) -> Result<Resolved, RegistryError> {
-        #[derive(Deserialize)]
-        struct Probe {
-            manifests: Option<serde::de::IgnoredAny>,
-        }
-        let what = format!("`{reference}`");
-        let unreadable = |source| RegistryError::Document {
-            what: what.clone(),
-            source,
-        };
         let bytes = self.manifest(reference).await?;
-        let probe: Probe = serde_json::from_slice(&bytes).map_err(unreadable)?;
-        if probe.manifests.is_none() {
+        let Some(index) = self.index(reference, &bytes)? else {
             return Ok(Resolved {
                 digest: Digest::of(&bytes),
                 manifest: bytes,
             });
-        }
-        let index: ImageIndex = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        };
+        let platform = || format!("{os}/{architecture}");
         let chosen = pick(&index, os, architecture).ok_or_else(|| RegistryError::Platform {
             reference: reference.to_string(),
-            platform: format!("{os}/{architecture}"),
+            platform: platform(),
             offered: platforms(&index),
         })?;
-        let manifest = self
-            .manifest(&reference.clone_with_digest(chosen.clone()))
-            .await?;
-        let found = Digest::of(&manifest);
-        match chosen.parse::<Digest>() {
-            Ok(wanted) if wanted != found => Err(RegistryError::Content {
-                what,
-                wanted,
-                found,
-            }),
-            _ => Ok(Resolved {
-                digest: found,
-                manifest,
-            }),
+        let named = reference.clone_with_digest(chosen.digest().to_string());
+        let manifest = self.manifest(&named).await?;
+        if self.index(&named, &manifest)?.is_some() {
+            return Err(RegistryError::Nested {
+                reference: reference.to_string(),
+                platform: platform(),
+            });
         }
+        Ok(Resolved {
+            digest: Digest::of(&manifest),
+            manifest,
+        })
+    }
+
+    /// The document as an index, if it is one.
+    fn index(
+        &self,
+        reference: &Reference,
+        bytes: &[u8],
+    ) -> Result<Option<ImageIndex>, RegistryError> {
+        #[derive(Deserialize)]
+        struct Probe {
+            manifests: Option<serde::de::IgnoredAny>,
+        }
+        let unreadable = |source| RegistryError::Document {
+            what: format!("`{reference}`"),
+            registry: self.name(reference),
+            source,
+        };
+        let probe: Probe = serde_json::from_slice(bytes).map_err(unreadable)?;
+        probe
+            .manifests
+            .map(|_| serde_json::from_slice(bytes).map_err(unreadable))
+            .transpose()
     }
 
     /// A small blob, such as an image config, whole and verified.
@@ -157,6 +165,7 @@ impl Registry {
         if size > DOCUMENT_LIMIT {
             return Err(RegistryError::TooLarge {
                 what,
+                registry: self.name(reference),
                 limit: DOCUMENT_LIMIT,
             });
         }
@@ -168,54 +177,71 @@ impl Registry {
             }
             bytes
         };
+        let blob = Blob {
+            digest,
+            size,
+            from: 0,
+        };
         let fetch = async {
             let sender = sender;
-            self.fetch(reference, digest, size, &sender, &|_| {}).await
+            self.fetch(reference, blob, &sender, &|_| {}).await
         };
         let (fetched, bytes) = futures_util::future::join(fetch, collect).await;
         fetched?;
+        self.check(&what, reference, digest, bytes)
+    }
+
+    fn check(
+        &self,
+        what: &str,
+        reference: &Reference,
+        wanted: Digest,
+        bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, RegistryError> {
         let found = Digest::of(&bytes);
-        if found == digest {
+        if found == wanted {
             Ok(bytes)
         } else {
             Err(RegistryError::Content {
-                what,
-                wanted: digest,
+                what: what.to_owned(),
+                registry: self.name(reference),
+                wanted,
                 found,
             })
         }
     }
 
-    /// Sends the `size` bytes of a blob to `sink`, in order and each once. A
-    /// broken connection is taken up again where it broke. The bytes are
-    /// counted but not hashed. Ends early and well when nobody takes them.
+    /// Sends the bytes of a blob to `sink`, in order and each once. A broken
+    /// connection is taken up again where it broke. The bytes are counted but
+    /// not hashed. Ends early and well when nobody takes them.
     pub async fn fetch(
         &self,
         reference: &Reference,
-        digest: Digest,
-        size: u64,
+        blob: Blob,
         sink: &Sender<Bytes>,
         progress: &dyn Fn(u64),
     ) -> Result<(), RegistryError> {
         let image = self.routed(reference);
-        let what = format!("blob {digest} of `{reference}`");
-        let mut sent = 0;
+        let what = format!("blob {} of `{reference}`", blob.digest);
+        let mut rest = blob;
         let mut failures = 0;
-        while sent < size {
-            let before = sent;
-            let result = self
-                .fetch_from(&image, digest, size, &mut sent, sink, progress)
-                .await;
-            match result {
+        while rest.from < rest.size {
+            let before = rest.from;
+            match self.fetch_from(&image, &mut rest, sink, progress).await {
                 Ok(Ended::NobodyListens) => return Ok(()),
-                Ok(Ended::TooMuch) => return Err(RegistryError::TooLarge { what, limit: size }),
                 Ok(Ended::Complete) => {}
+                Err(RequestError::TooLarge(limit)) => {
+                    return Err(RegistryError::TooLarge {
+                        what,
+                        registry: self.name(reference),
+                        limit,
+                    });
+                }
                 Err(error) => {
-                    failures = if sent > before { 1 } else { failures + 1 };
-                    if failures >= ATTEMPTS || !is_transient(&error) {
-                        return Err(request_error(what, &image, error));
-                    }
-                    wait(failures).await;
+                    failures = if rest.from > before { 1 } else { failures + 1 };
+                    self.again(failures, error)
+                        .await
+                        .map_err(|source| self.failed(&what, reference, source))?;
                 }
             }
         }
@@ -225,29 +251,24 @@ impl Registry {
     async fn fetch_from(
         &self,
         image: &Reference,
-        digest: Digest,
-        size: u64,
-        sent: &mut u64,
+        rest: &mut Blob,
         sink: &Sender<Bytes>,
         progress: &dyn Fn(u64),
-    ) -> Result<Ended, OciDistributionError> {
-        use oci_client::client::BlobResponse;
-        let descriptor = OciDescriptor {
-            digest: digest.to_string(),
-            ..OciDescriptor::default()
+    ) -> Result<Ended, RequestError> {
+        let wanted = Wanted::Blob {
+            digest: rest.digest.to_string(),
+            from: rest.from,
         };
-        // Asking for a range keeps the client from hashing what is hashed
-        // again behind the sink.
-        let response = self
-            .client
-            .pull_blob_stream_partial(image, &descriptor, *sent, None)
-            .await?;
-        let (mut stream, mut skip) = match response {
-            BlobResponse::Full(stream) => (stream.stream, *sent),
-            BlobResponse::Partial(stream) => (stream.stream, 0),
-        };
-        while let Some(chunk) = stream.next().await {
-            let mut chunk = chunk?;
+        let mut response = self.client.get(image, &wanted).await?;
+        // Some servers know no ranges and send the blob from its beginning.
+        let mut skip = rest.from;
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            let range = response.headers().get(CONTENT_RANGE);
+            let said = range.map(|range| String::from_utf8_lossy(range.as_bytes()));
+            check_range(said, rest.from)?;
+            skip = 0;
+        }
+        while let Some(mut chunk) = response.chunk().await? {
             let known = usize::try_from(skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
             skip -= known as u64;
             let chunk = chunk.split_off(known);
@@ -255,56 +276,72 @@ impl Registry {
                 continue;
             }
             let len = chunk.len() as u64;
-            if len > size - *sent {
-                return Ok(Ended::TooMuch);
+            if len > rest.size - rest.from {
+                return Err(RequestError::TooLarge(rest.size));
             }
             if sink.send(chunk).await.is_err() {
                 return Ok(Ended::NobodyListens);
             }
-            *sent += len;
+            rest.from += len;
             progress(len);
         }
-        if *sent < size {
-            return Err(OciDistributionError::IoError(std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
-                format!("it ends after {sent} of {size} bytes"),
-            )));
+        if rest.from < rest.size {
+            return Err(RequestError::CutOff {
+                sent: rest.from,
+                size: rest.size,
+            });
         }
         Ok(Ended::Complete)
     }
 
+    /// A manifest or an index; when the reference holds a digest, that one.
     async fn manifest(&self, reference: &Reference) -> Result<Vec<u8>, RegistryError> {
         let image = self.routed(reference);
-        let login = self.credentials.of(image.resolve_registry());
         let what = format!("`{reference}`");
+        let limit = self.client.patience.document;
         let mut failures = 0;
-        loop {
-            // The client reads the whole body before its size can be looked at;
-            // the limit in time keeps an endless one from filling the memory.
-            let pull = self.client.pull_manifest_raw(&image, &login, ACCEPTED);
-            let Ok(pulled) = tokio::time::timeout(DOCUMENT_TIME, pull).await else {
-                return Err(RegistryError::Slow {
-                    what,
-                    limit: DOCUMENT_TIME,
-                });
+        let bytes = loop {
+            let get = async {
+                let wanted = Wanted::Manifest { accepted: ACCEPTED };
+                bounded(self.client.get(&image, &wanted).await?, DOCUMENT_LIMIT).await
             };
-            match pulled {
-                Ok((bytes, _)) if bytes.len() as u64 > DOCUMENT_LIMIT => {
-                    return Err(RegistryError::TooLarge {
-                        what,
-                        limit: DOCUMENT_LIMIT,
-                    });
-                }
-                Ok((bytes, _)) => return Ok(bytes.to_vec()),
+            let got = tokio::time::timeout(limit, get).await;
+            match got.unwrap_or(Err(RequestError::Slow(limit))) {
+                Ok(bytes) => break bytes,
                 Err(error) => {
                     failures += 1;
-                    if failures >= ATTEMPTS || !is_transient(&error) {
-                        return Err(request_error(what, &image, error));
-                    }
-                    wait(failures).await;
+                    self.again(failures, error)
+                        .await
+                        .map_err(|source| self.failed(&what, reference, source))?;
                 }
             }
+        };
+        match reference.digest().and_then(|text| text.parse().ok()) {
+            Some(wanted) => self.check(&what, reference, wanted, bytes),
+            None => Ok(bytes),
         }
+    }
+
+    /// Waits for the next try, or gives the error back when there is none.
+    async fn again(&self, failures: u32, error: RequestError) -> Result<(), RequestError> {
+        if failures >= self.client.patience.attempts || !error.is_transient() {
+            return Err(error);
+        }
+        self.client.wait(failures, &error).await;
+        Ok(())
+    }
+
+    fn failed(&self, what: &str, reference: &Reference, source: RequestError) -> RegistryError {
+        RegistryError::Request {
+            what: what.to_owned(),
+            registry: self.name(reference),
+            source: Box::new(source),
+        }
+    }
+
+    /// Who is asked for an image.
+    fn name(&self, reference: &Reference) -> String {
+        self.routed(reference).resolve_registry().to_owned()
     }
 
     fn routed(&self, reference: &Reference) -> Reference {
@@ -322,25 +359,37 @@ impl Registry {
 
 enum Ended {
     Complete,
-    TooMuch,
     NobodyListens,
 }
 
-async fn wait(failures: u32) {
-    tokio::time::sleep(BACKOFF * 2_u32.saturating_pow(failures - 1)).await;
+fn check_range(said: Option<Cow<'_, str>>, wanted: u64) -> Result<(), RequestError> {
+    let said = said.unwrap_or_default();
+    if said.starts_with(&format!("bytes {wanted}-")) {
+        Ok(())
+    } else {
+        Err(RequestError::Range {
+            wanted,
+            found: said.into_owned(),
+        })
+    }
 }
 
-fn pick(index: &ImageIndex, os: &str, architecture: &str) -> Option<String> {
+/// The entry of a platform; of several, the one that suits every machine of
+/// the architecture. Attestations are for the platform `unknown/unknown`.
+fn pick<'a>(index: &'a ImageIndex, os: &str, architecture: &str) -> Option<&'a Descriptor> {
     let (os, architecture) = (Os::from(os), Arch::from(architecture));
-    index
-        .manifests()
-        .iter()
-        .find(|entry| {
-            entry.platform().as_ref().is_some_and(|platform| {
-                *platform.os() == os && *platform.architecture() == architecture
-            })
+    let mut entries = index.manifests().iter().filter(|entry| {
+        entry.platform().as_ref().is_some_and(|platform| {
+            *platform.os() == os && *platform.architecture() == architecture
         })
-        .map(|entry| entry.digest().to_string())
+    });
+    let is_common = |entry: &&Descriptor| {
+        let platform = entry.platform().as_ref();
+        let variant = platform.and_then(|platform| platform.variant().as_deref());
+        matches!(variant, None | Some("v1" | "v8"))
+    };
+    let first = entries.clone().next();
+    entries.find(is_common).or(first)
 }
 
 fn platforms(index: &ImageIndex) -> Vec<String> {

@@ -1,0 +1,282 @@
+//! Requests to registries: logins, patience, and answers that are bounded.
+//!
+//! Built on `reqwest` and not on a registry crate: those at hand read a
+//! manifest without a limit, do not tell what `Retry-After` says, and know no
+//! identity tokens.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use oci_spec::distribution::Reference;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Response, StatusCode, Url};
+
+use super::auth::{Access, Doors};
+use super::error::{RegistryError, RequestError};
+use super::{Credentials, Options};
+
+/// Bytes of the longest refusal that is read.
+const REFUSAL_LIMIT: u64 = 16 << 10;
+/// Characters of a refusal that are shown.
+const REFUSAL_SHOWN: usize = 200;
+/// Redirects of one request.
+const REDIRECTS: usize = 5;
+
+/// How much a registry may try it.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// Tries without any progress before giving up.
+    pub attempts: u32,
+    /// Wait before the second try; doubles each time, more or less.
+    pub backoff: Duration,
+    /// The longest wait that a registry may ask for.
+    pub longest_wait: Duration,
+    /// For a connection.
+    pub connect: Duration,
+    /// Without a single byte.
+    pub silence: Duration,
+    /// For a manifest, which has a few KiB.
+    pub document: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            backoff: Duration::from_millis(500),
+            longest_wait: Duration::from_secs(60),
+            connect: Duration::from_secs(15),
+            silence: Duration::from_secs(60),
+            document: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What of a repository is asked for.
+pub(super) enum Wanted<'a> {
+    Manifest { accepted: &'a [&'a str] },
+    Blob { digest: String, from: u64 },
+}
+
+pub(super) struct Client {
+    http: reqwest::Client,
+    /// Registries without TLS; all of them when it is empty.
+    plain: Option<Vec<String>>,
+    doors: Doors,
+    pub(super) patience: Patience,
+}
+
+impl Client {
+    pub(super) fn new(options: &Options) -> Result<Self, RegistryError> {
+        let mut authorities = Vec::new();
+        for pem in &options.authorities {
+            let found = Certificate::from_pem_bundle(pem)
+                .map_err(|error| RegistryError::Authority(Some(error)))?;
+            if found.is_empty() {
+                return Err(RegistryError::Authority(None));
+            }
+            authorities.extend(found);
+        }
+        // Proxies come from the environment, as everywhere.
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(options.patience.connect)
+            .read_timeout(options.patience.silence)
+            .redirect(redirects())
+            .user_agent(concat!("lfctl/", env!("CARGO_PKG_VERSION")));
+        if !authorities.is_empty() {
+            builder = builder.tls_certs_merge(authorities);
+        }
+        let mirrors = options.mirrors.iter().map(|(_, mirror)| mirror.clone());
+        Ok(Self {
+            http: builder.build().map_err(RegistryError::Client)?,
+            plain: options.plain_http.then(|| mirrors.collect()),
+            doors: Doors::new(options.credentials.clone()),
+            patience: options.patience.clone(),
+        })
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        self.doors.credentials()
+    }
+
+    /// One request, with a login where the registry wants one.
+    pub(super) async fn get(
+        &self,
+        image: &Reference,
+        wanted: &Wanted<'_>,
+    ) -> Result<Response, RequestError> {
+        let url = self.url(image, wanted)?;
+        let mut access = self.doors.known(image).await;
+        let mut response = self.send(&url, wanted, access.as_ref()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED && response.url().host() == url.host() {
+            let challenges = response.headers().get_all(WWW_AUTHENTICATE);
+            let challenges: Vec<String> = challenges
+                .iter()
+                .filter_map(|value| Some(value.to_str().ok()?.to_owned()))
+                .collect();
+            let refused = access.take();
+            let access = self
+                .doors
+                .open(&self.http, image, &url, &challenges, refused)
+                .await?;
+            response = self.send(&url, wanted, Some(&access)).await?;
+            if response.status() == StatusCode::UNAUTHORIZED {
+                return Err(RequestError::Refused(image.resolve_registry().to_owned()));
+            }
+        }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refusal(response).await)
+        }
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        wanted: &Wanted<'_>,
+        access: Option<&Access>,
+    ) -> Result<Response, RequestError> {
+        let mut request = self.http.get(url.clone());
+        match wanted {
+            Wanted::Manifest { accepted } => {
+                request = request.header(ACCEPT, accepted.join(", "));
+            }
+            Wanted::Blob { from: 0, .. } => {}
+            Wanted::Blob { from, .. } => request = request.header(RANGE, format!("bytes={from}-")),
+        }
+        if let Some(access) = access {
+            request = request.header(AUTHORIZATION, access.header()?);
+        }
+        Ok(request.send().await?)
+    }
+
+    fn url(&self, image: &Reference, wanted: &Wanted<'_>) -> Result<Url, RequestError> {
+        let registry = image.resolve_registry();
+        let is_plain =
+            |plain: &Vec<String>| plain.is_empty() || plain.iter().any(|mirror| mirror == registry);
+        let scheme = if self.plain.as_ref().is_some_and(is_plain) {
+            "http"
+        } else {
+            "https"
+        };
+        let repository = image.repository();
+        let rest = match wanted {
+            Wanted::Manifest { .. } => {
+                let name = image.digest().or(image.tag()).unwrap_or("latest");
+                format!("manifests/{name}")
+            }
+            Wanted::Blob { digest, .. } => format!("blobs/{digest}"),
+        };
+        let mut text = format!("{scheme}://{registry}/v2/{repository}/{rest}");
+        // Mirrors of several registries tell them apart by this.
+        if let Some(namespace) = image.namespace() {
+            text.push_str("?ns=");
+            text.push_str(namespace);
+        }
+        text.parse().map_err(|_| RequestError::Address(text))
+    }
+
+    /// Waits before the next try: as long as the registry asks for, else
+    /// longer each time and never exactly as long as everybody else.
+    pub(super) async fn wait(&self, failures: u32, error: &RequestError) {
+        let doubled = self
+            .patience
+            .backoff
+            .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+        let jitter = getrandom::u32().unwrap_or_default() % 512;
+        let own = doubled.saturating_mul(768 + jitter) / 1024;
+        let wait = error.retry_after().map_or(own, |asked| asked.max(own));
+        tokio::time::sleep(wait.min(self.patience.longest_wait)).await;
+    }
+}
+
+/// Follows a few redirects, and none that gives up TLS.
+fn redirects() -> Policy {
+    Policy::custom(|attempt| {
+        let was_safe = attempt
+            .previous()
+            .last()
+            .is_some_and(|last| last.scheme() == "https");
+        if attempt.previous().len() > REDIRECTS {
+            attempt.error("it redirects again and again")
+        } else if was_safe && attempt.url().scheme() != "https" {
+            attempt.error("it redirects to an address without TLS")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+/// What a refusal says, as far as it fits into a line.
+pub(super) async fn refusal(response: Response) -> RequestError {
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    let body = bounded(response, REFUSAL_LIMIT).await.unwrap_or_default();
+    let said = serde_json::from_slice::<serde_json::Value>(&body)
+        .ok()
+        .and_then(|body| {
+            let first = body.get("errors")?.get(0)?;
+            let text = first.get("message").filter(|text| !text.is_null());
+            Some(text.or(first.get("code"))?.as_str()?.to_owned())
+        })
+        .unwrap_or_default();
+    let said: String = said
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(REFUSAL_SHOWN)
+        .collect();
+    RequestError::Status {
+        status,
+        message: if said.is_empty() {
+            said
+        } else {
+            format!(": {said}")
+        },
+        retry_after,
+    }
+}
+
+/// A body that has at most `limit` bytes.
+pub(super) async fn bounded(mut response: Response, limit: u64) -> Result<Vec<u8>, RequestError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() as u64 + chunk.len() as u64 > limit {
+            return Err(RequestError::TooLarge(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Seconds or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = rfc2822::parse(text).ok()?;
+    date.timestamp()
+        .duration_since(Timestamp::now())
+        .try_into()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_may_ask_for_seconds_or_name_a_date() {
+        let asked = |text: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+            retry_after(&headers)
+        };
+        assert_eq!(asked("7"), Some(Duration::from_secs(7)));
+        assert!(asked("Fri, 31 Dec 2999 23:59:59 GMT") > Some(Duration::from_secs(1 << 30)));
+        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), None);
+        assert_eq!(asked("soon"), None);
+    }
+}

@@ -1,0 +1,426 @@
+//! Registries that misbehave: each ends in an error that names image and
+//! registry, and in no bundle.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use lfctl::bundle::create::{CreateError, Created};
+use lfctl::bundle::fake::FakeImage;
+use lfctl::oci::digest::Digest;
+use lfctl::oci::registry::Patience;
+
+use super::{APP, app, gateway, make, names, options};
+use crate::support::bundle::key;
+
+/// A request as far as the tests care.
+pub(super) struct Asked {
+    pub(super) path: String,
+    pub(super) headers: String,
+}
+
+impl Asked {
+    /// The first byte asked for.
+    fn from(&self) -> usize {
+        let range = self.headers.lines().find_map(|line| {
+            let (name, value) = line.split_once(": bytes=")?;
+            name.eq_ignore_ascii_case("range").then_some(value)
+        });
+        range.map_or(0, |range| range.trim_end_matches('-').parse().unwrap())
+    }
+}
+
+pub(super) fn ok(body: &[u8]) -> Vec<u8> {
+    answer("200 OK", "", body)
+}
+
+pub(super) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// A server on loopback that gives every request to `handle`, each in a
+/// thread of its own.
+pub(super) fn serve(handle: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let handle = Arc::new(handle);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, handle) = (stream.unwrap(), Arc::clone(&handle));
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let Some(Ok(first)) = lines.next() else {
+                    return;
+                };
+                let headers: Vec<_> = lines
+                    .map_while(Result::ok)
+                    .take_while(|line| !line.is_empty())
+                    .collect();
+                let asked = Asked {
+                    path: first.split(' ').nth(1).unwrap().to_owned(),
+                    headers: headers.join("\n"),
+                };
+                handle(&asked, &mut stream);
+            });
+        }
+    });
+    address
+}
+
+/// What an honest registry with the two images answers, by path.
+fn honest() -> BTreeMap<String, Vec<u8>> {
+    let mut answers = BTreeMap::new();
+    let mut image = |name: &str, image: FakeImage| {
+        let base = format!("/v2/rehearsal/{name}");
+        for layer in &image.layers {
+            answers.insert(
+                format!("{base}/blobs/{}", layer.digest()),
+                layer.bytes.clone(),
+            );
+        }
+        answers.insert(
+            format!("{base}/blobs/{}", Digest::of(&image.config)),
+            image.config,
+        );
+        answers.insert(format!("{base}/manifests/1.0.0"), image.manifest);
+    };
+    image("app", app(2));
+    image("gateway", gateway());
+    answers
+}
+
+/// A registry that misbehaves where `fault` says it did.
+fn faulty(fault: impl Fn(&Asked, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static) -> String {
+    let answers = honest();
+    serve(move |asked, stream| {
+        let path = asked.path.split('?').next().unwrap();
+        let Some(body) = answers.get(path) else {
+            let _ = stream.write_all(&answer("404 Not Found", "", b""));
+            return;
+        };
+        if !fault(asked, body, stream) {
+            let _ = stream.write_all(&ok(body));
+        }
+    })
+}
+
+fn patient(attempts: u32) -> Patience {
+    Patience {
+        attempts,
+        backoff: Duration::from_millis(10),
+        longest_wait: Duration::from_secs(5),
+        silence: Duration::from_secs(20),
+        document: Duration::from_secs(20),
+        ..Patience::default()
+    }
+}
+
+fn pull(address: &str, patience: Patience) -> Result<Created, CreateError> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(address, &dir.path().join("a.tar"));
+    options.registry.patience = patience;
+    let made = make(&options, &key());
+    let expected: &[&str] = if made.is_ok() { &["a.tar"] } else { &[] };
+    assert_eq!(names(dir.path()), expected);
+    made
+}
+
+/// With little time for anything.
+fn hasty() -> Patience {
+    Patience {
+        silence: Duration::from_millis(500),
+        document: Duration::from_secs(3),
+        ..patient(2)
+    }
+}
+
+/// The whole chain of an error, as it is shown; it must name image and
+/// registry.
+fn refused(address: &str, patience: Patience) -> String {
+    let error = pull(address, patience).unwrap_err();
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    assert!(text.contains("/rehearsal/"), "no image: {text}");
+    assert!(text.contains(address), "no registry: {text}");
+    text
+}
+
+fn is_large(asked: &Asked) -> bool {
+    asked.path.contains(&app(2).layers[1].digest().to_string())
+}
+
+fn is_manifest(asked: &Asked) -> bool {
+    asked.path.contains("/rehearsal/app/manifests/")
+}
+
+#[test]
+fn a_server_that_knows_no_ranges_sends_everything_again() {
+    let tries = AtomicUsize::new(0);
+    let address = faulty(move |asked, body, stream| {
+        if !is_large(asked) || tries.fetch_add(1, Ordering::SeqCst) > 0 {
+            return false;
+        }
+        stream.write_all(&ok(body)[..body.len() / 2]).unwrap();
+        true
+    });
+    pull(&address, patient(2)).unwrap();
+}
+
+#[test]
+fn a_server_that_knows_ranges_sends_only_the_rest() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let address = faulty(move |asked, body, stream| {
+        if !is_large(asked) {
+            return false;
+        }
+        let from = asked.from();
+        let rest = &body[from..];
+        let range = format!("Content-Range: bytes {from}-{0}/{0}\r\n", body.len());
+        let whole = answer("206 Partial Content", &range, rest);
+        // It breaks off after a third of the blob.
+        let head = whole.len() - rest.len();
+        let now = rest.len().min(body.len() / 3);
+        count.fetch_add(now, Ordering::SeqCst);
+        stream.write_all(&whole[..head + now]).unwrap();
+        true
+    });
+    pull(&address, patient(2)).unwrap();
+    assert_eq!(sent.load(Ordering::SeqCst), app(2).layers[1].bytes.len());
+}
+
+#[test]
+fn another_range_than_the_one_asked_for_is_refused() {
+    let address = faulty(|asked, body, stream| {
+        if !is_large(asked) {
+            return false;
+        }
+        let bytes = if asked.from() == 0 {
+            ok(body)[..body.len() / 2].to_vec()
+        } else {
+            answer(
+                "206 Partial Content",
+                "Content-Range: bytes 1-9/10\r\n",
+                &body[1..],
+            )
+        };
+        let _ = stream.write_all(&bytes);
+        true
+    });
+    let text = refused(&address, patient(3));
+    assert!(text.contains("it sends `bytes 1-9/10`"), "{text}");
+}
+
+#[test]
+fn a_short_body_is_asked_for_again_and_then_refused() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tries);
+    let address = faulty(move |asked, body, stream| {
+        if !is_large(asked) {
+            return false;
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        // Whole as HTTP goes, and ten bytes short; nothing more comes ever.
+        stream.write_all(&ok(&body[..body.len() - 10])).unwrap();
+        true
+    });
+    let text = refused(&address, patient(3));
+    let size = app(2).layers[1].bytes.len();
+    assert!(
+        text.contains(&format!("it ends after {} of {size} bytes", size - 10)),
+        "{text}"
+    );
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
+}
+
+/// Sends bytes until the other side has enough.
+fn endless(stream: &mut TcpStream) -> bool {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    while stream.write_all(&[b' '; 16384]).is_ok() {}
+    true
+}
+
+#[test]
+fn an_endless_body_is_cut_off() {
+    let blob = faulty(|asked, _, stream| is_large(asked) && endless(stream));
+    let size = app(2).layers[1].bytes.len();
+    let text = refused(&blob, patient(3));
+    assert!(text.contains(&format!("more than {size} bytes")), "{text}");
+
+    let manifest = faulty(|asked, _, stream| is_manifest(asked) && endless(stream));
+    let text = refused(&manifest, patient(3));
+    assert!(text.contains("more than 8388608 bytes"), "{text}");
+}
+
+#[test]
+fn a_busy_registry_is_left_alone_as_long_as_it_asks() {
+    let first = std::sync::OnceLock::new();
+    let address = faulty(move |asked, _, stream| {
+        let since = *first.get_or_init(Instant::now);
+        let is_early = since.elapsed() < Duration::from_secs(1);
+        if is_manifest(asked) && is_early {
+            let busy = answer("429 Too Many Requests", "Retry-After: 1\r\n", b"");
+            stream.write_all(&busy).unwrap();
+        }
+        is_manifest(asked) && is_early
+    });
+    // By its own pace the second try would come far too soon.
+    pull(&address, patient(2)).unwrap();
+}
+
+#[test]
+fn a_refusal_that_stays_is_tried_often_enough_and_shown() {
+    for (status, tries) in [
+        ("429 Too Many Requests", 3),
+        ("500 Internal Server Error", 3),
+        ("503 Service Unavailable", 3),
+        ("404 Not Found", 1),
+        ("403 Forbidden", 1),
+    ] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&count);
+        let address = faulty(move |asked, _, stream| {
+            if is_manifest(asked) {
+                seen.fetch_add(1, Ordering::SeqCst);
+                let body = br#"{"errors": [{"code": "X", "message": "out of\u001b tea"}]}"#;
+                let _ = stream.write_all(&answer(status, "", body));
+            }
+            is_manifest(asked)
+        });
+        let text = refused(&address, patient(3));
+        assert!(text.contains(APP), "{text}");
+        assert!(text.contains(&format!("{status}: out of tea")), "{text}");
+        assert_eq!(count.load(Ordering::SeqCst), tries, "{status}");
+    }
+}
+
+#[test]
+fn redirects_in_a_circle_end() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    let address = faulty(move |asked, _, stream| {
+        if is_manifest(asked) {
+            seen.fetch_add(1, Ordering::SeqCst);
+            let headers = format!("Location: {}\r\n", asked.path);
+            let _ = stream.write_all(&answer("307 Temporary Redirect", &headers, b""));
+        }
+        is_manifest(asked)
+    });
+    let text = refused(&address, patient(3));
+    assert!(text.contains("redirects again and again"), "{text}");
+    assert!(count.load(Ordering::SeqCst) < 10);
+}
+
+#[test]
+fn silence_ends() {
+    for wanted in [is_manifest as fn(&Asked) -> bool, is_large] {
+        let address = faulty(move |asked, body, stream| {
+            if wanted(asked) {
+                let _ = stream.write_all(&ok(body)[..body.len() / 2]);
+                std::thread::park();
+            }
+            wanted(asked)
+        });
+        let text = refused(&address, hasty());
+        assert!(text.contains("time"), "{text}");
+    }
+    // It takes the connection and never says a word.
+    let address = faulty(|asked, _, _| {
+        if is_manifest(asked) {
+            std::thread::park();
+        }
+        false
+    });
+    let text = refused(&address, hasty());
+    assert!(text.contains("time"), "{text}");
+}
+
+#[test]
+fn a_manifest_that_comes_by_drops_is_given_up() {
+    let address = faulty(|asked, _, stream| {
+        if is_manifest(asked) {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+            while stream.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        is_manifest(asked)
+    });
+    let text = refused(&address, hasty());
+    assert!(text.contains("a whole document within 3 s"), "{text}");
+}
+
+#[test]
+fn other_content_than_asked_for_is_refused() {
+    let address = faulty(|asked, body, stream| {
+        if is_manifest(asked) {
+            let index = serde_json::json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.index.v1+json",
+                "manifests": [{
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "digest": Digest::of(body),
+                    "size": body.len(),
+                    "platform": {"os": "linux", "architecture": "amd64"},
+                }],
+            });
+            let _ = stream.write_all(&ok(index.to_string().as_bytes()));
+        }
+        is_manifest(asked)
+    });
+    // The index names the manifest by its digest; nobody serves that.
+    let text = refused(&address, patient(1));
+    assert!(text.contains("404"), "{text}");
+
+    let config = Digest::of(&app(2).config).to_string();
+    let address = faulty(move |asked, body, stream| {
+        let is_config = asked.path.contains(&config);
+        if is_config {
+            let _ = stream.write_all(&ok(&body.to_ascii_uppercase()));
+        }
+        is_config
+    });
+    let text = refused(&address, patient(1));
+    assert!(text.contains("answered with other content"), "{text}");
+}
+
+#[test]
+fn a_manifest_other_than_the_one_its_index_names_is_refused() {
+    let wrong = app(99).manifest;
+    let named = Digest::of(&app(2).manifest);
+    let size = app(2).manifest.len();
+    let address = serve(move |asked, stream| {
+        let body = if asked.path.contains(&named.to_string()) {
+            wrong.clone()
+        } else {
+            serde_json::json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.index.v1+json",
+                "manifests": [{
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "digest": named,
+                    "size": size,
+                    "platform": {"os": "linux", "architecture": "amd64"},
+                }],
+            })
+            .to_string()
+            .into_bytes()
+        };
+        let _ = stream.write_all(&ok(&body));
+    });
+    let text = refused(&address, patient(1));
+    assert!(text.contains("answered with other content"), "{text}");
+}
