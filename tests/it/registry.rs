@@ -19,6 +19,7 @@ use lfctl::sign::SecretKey;
 use crate::support::bundle::{LocalRegistry, Parts, key, noise};
 
 mod faults;
+mod network;
 
 const APP: &str = "docker.io/rehearsal/app:1.0.0";
 const GATEWAY: &str = "quay.io/rehearsal/gateway:1.0.0";

@@ -275,7 +275,7 @@ mod tests {
             retry_after(&headers)
         };
         assert_eq!(asked("7"), Some(Duration::from_secs(7)));
-        assert!(asked("Fri, 31 Dec 2999 23:59:59 GMT") > Some(Duration::from_secs(1 << 30)));
+        assert!(asked("Tue, 31 Dec 2999 23:59:59 GMT") > Some(Duration::from_secs(1 << 30)));
         assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), None);
         assert_eq!(asked("soon"), None);
     }

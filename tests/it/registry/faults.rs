@@ -2,7 +2,7 @@
 //! registry, and in no bundle.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,9 +20,15 @@ use crate::support::bundle::key;
 pub(super) struct Asked {
     pub(super) path: String,
     pub(super) headers: String,
+    body: String,
 }
 
 impl Asked {
+    /// The body of a form.
+    pub(super) fn body(&self) -> &str {
+        &self.body
+    }
+
     /// The first byte asked for.
     fn from(&self) -> usize {
         let range = self.headers.lines().find_map(|line| {
@@ -57,17 +63,27 @@ pub(super) fn serve(handle: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'sta
         for stream in listener.incoming() {
             let (mut stream, handle) = (stream.unwrap(), Arc::clone(&handle));
             std::thread::spawn(move || {
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let Some(Ok(first)) = lines.next() else {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut head = String::new();
+                while let Ok(1..) = reader.read_line(&mut head) {
+                    if head.ends_with("\r\n\r\n") {
+                        break;
+                    }
+                }
+                let Some(path) = head.split(' ').nth(1) else {
                     return;
                 };
-                let headers: Vec<_> = lines
-                    .map_while(Result::ok)
-                    .take_while(|line| !line.is_empty())
-                    .collect();
+                let length = head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    let is_length = name.eq_ignore_ascii_case("content-length");
+                    is_length.then(|| value.parse().unwrap())
+                });
+                let mut body = vec![0; length.unwrap_or(0)];
+                reader.read_exact(&mut body).unwrap();
                 let asked = Asked {
-                    path: first.split(' ').nth(1).unwrap().to_owned(),
-                    headers: headers.join("\n"),
+                    path: path.to_owned(),
+                    body: String::from_utf8(body).unwrap(),
+                    headers: head,
                 };
                 handle(&asked, &mut stream);
             });

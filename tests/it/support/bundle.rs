@@ -193,6 +193,17 @@ impl Drop for LocalRegistry {
 impl LocalRegistry {
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        Self::over(&data, "", dir)
+    }
+
+    /// Another one over the same images, with more in its configuration.
+    pub(crate) fn with(&self, more: &str) -> Self {
+        let data = self.dir.path().join("data");
+        Self::over(&data, more, tempfile::tempdir().unwrap())
+    }
+
+    fn over(data: &Path, more: &str, dir: tempfile::TempDir) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -200,8 +211,8 @@ impl LocalRegistry {
             .port();
         let config = format!(
             "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n\
-             http:\n  addr: 127.0.0.1:{port}\n",
-            dir.path().join("data").display()
+             http:\n  addr: 127.0.0.1:{port}\n{more}",
+            data.display()
         );
         let file = dir.path().join("config.yml");
         fs_err::write(&file, config).unwrap();

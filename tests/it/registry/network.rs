@@ -1,0 +1,380 @@
+//! Logins, private certificates and proxies.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use lfctl::oci::digest::Digest;
+
+use super::faults::{answer, ok, serve};
+use super::{Desk, app, gateway, pushed};
+use crate::support::bundle::{LocalRegistry, run};
+
+const USER: &str = "release";
+const PASSWORD: &str = "kept-in-a-safe";
+
+/// A registry over the images of `open` that wants a login.
+fn locked(open: &LocalRegistry, dir: &Path) -> LocalRegistry {
+    let file = dir.join("htpasswd");
+    let line = run("htpasswd", &["-nbB", USER, PASSWORD]);
+    fs_err::write(&file, line).unwrap();
+    open.with(&format!(
+        "auth:\n  htpasswd:\n    realm: it\n    path: {}\n",
+        file.display()
+    ))
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+impl Desk {
+    fn config(&self, config: &serde_json::Value) {
+        fs_err::write(self.path("config.json"), config.to_string()).unwrap();
+    }
+
+    /// A credential helper that is asked like Docker's.
+    fn helper(&self, name: &str, script: &str) {
+        let file = self.path(&format!("docker-credential-{name}"));
+        fs_err::write(&file, format!("#!/bin/sh\n{script}")).unwrap();
+        fs_err::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// `bundle create` with this directory in the path.
+    fn pull(&self, address: &str, more: &[&str], environment: &[(&str, &str)]) -> Output {
+        let (docker, quay) = (format!("docker.io={address}"), format!("quay.io={address}"));
+        let mut create = Self::create(&docker, &quay);
+        create.extend(more);
+        let path = format!(
+            "{}:{}",
+            self.dir.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        self.command(&create)
+            .env("PATH", path)
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap()
+    }
+}
+
+fn assert_made(output: &Output) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+fn assert_refused(output: &Output, words: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for word in words {
+        assert!(text.contains(word), "no `{word}` in: {text}");
+    }
+    assert!(!text.contains(PASSWORD), "{text}");
+}
+
+#[test]
+fn a_registry_with_passwords_is_shown_the_one_of_docker_login() {
+    let open = pushed();
+    let desk = Desk::new();
+    let registry = locked(&open, desk.dir.path());
+    let address = registry.address();
+    let login = format!("log in with `docker login {address}`");
+    let refused = desk.pull(&address, &[], &[]);
+    assert_refused(&refused, &["none is known", &login]);
+
+    for (password, is_right) in [(PASSWORD, true), ("wrong", false)] {
+        let auth = base64(&format!("{USER}:{password}"));
+        desk.config(&serde_json::json!({"auths": {&address: {"auth": auth}}}));
+        let output = desk.pull(&address, &[], &[]);
+        if is_right {
+            assert_made(&output);
+        } else {
+            assert_refused(&output, &["it refuses the login", &login]);
+        }
+    }
+}
+
+#[test]
+fn a_credential_helper_is_asked_only_when_a_login_is_wanted() {
+    let open = pushed();
+    let desk = Desk::new();
+    let registry = locked(&open, desk.dir.path());
+    let address = registry.address();
+    desk.helper(
+        "it",
+        &format!(
+            "test \"$1\" = get && read -r server; echo \"$server\" >> asked\n\
+             test \"$server\" = {address} || {{ echo credentials not found in native keychain; exit 1; }}\n\
+             echo '{{\"ServerURL\": \"x\", \"Username\": \"{USER}\", \"Secret\": \"{PASSWORD}\"}}'\n"
+        ),
+    );
+    for config in [
+        serde_json::json!({"credsStore": "it", "auths": {&address: {}}}),
+        serde_json::json!({"credHelpers": {&address: "it"}, "credsStore": "missing"}),
+    ] {
+        desk.config(&config);
+        assert_made(&desk.pull(&open.address(), &[], &[]));
+        assert!(!desk.path("asked").exists(), "nobody wanted a login");
+        assert_made(&desk.pull(&address, &[], &[]));
+        let asked = fs_err::read_to_string(desk.path("asked")).unwrap();
+        let asked: BTreeSet<_> = asked.lines().collect();
+        assert_eq!(asked, BTreeSet::from([address.as_str()]));
+        fs_err::remove_file(desk.path("asked")).unwrap();
+    }
+
+    desk.config(&serde_json::json!({"credsStore": "missing"}));
+    let output = desk.pull(&address, &[], &[]);
+    assert_refused(&output, &["`docker-credential-missing` gives no login"]);
+    desk.config(&serde_json::json!({"credsStore": "none"}));
+    desk.helper(
+        "none",
+        "echo credentials not found in native keychain; exit 1\n",
+    );
+    assert_refused(&desk.pull(&address, &[], &[]), &["none is known"]);
+    desk.helper("none", "echo the safe is locked; exit 1\n");
+    assert_refused(&desk.pull(&address, &[], &[]), &["the safe is locked"]);
+    desk.helper("none", &format!("echo {PASSWORD}\n"));
+    assert_refused(&desk.pull(&address, &[], &[]), &["its answer is not what"]);
+}
+
+/// A registry that wants a bearer token, and the token server, which gives
+/// one for a login or an identity token; the path of each request for a token
+/// is kept.
+fn bearer() -> (String, Arc<Mutex<Vec<String>>>) {
+    let asked_for = Arc::new(Mutex::new(Vec::new()));
+    let (keep, own) = (Arc::clone(&asked_for), Arc::new(Mutex::new(String::new())));
+    let known = Arc::clone(&own);
+    let address = serve(move |asked, stream| {
+        let headers = asked.headers.to_ascii_lowercase();
+        let reply = if asked.path.starts_with("/token") {
+            keep.lock().unwrap().push(asked.path.clone());
+            let basic = base64(&format!("{USER}:{PASSWORD}"));
+            let is_form = asked.headers.contains("x-www-form-urlencoded");
+            if asked.headers.contains(&format!("Basic {basic}"))
+                || is_form && asked.body().contains("refresh_token=an%2Bidentity")
+            {
+                ok(br#"{"access_token": "let-me-in"}"#)
+            } else {
+                answer("401 Unauthorized", "", b"")
+            }
+        } else if headers.contains("authorization: bearer let-me-in") {
+            let image = if asked.path.contains("/app/") {
+                app(2)
+            } else {
+                gateway()
+            };
+            let found = image
+                .layers
+                .iter()
+                .map(|layer| layer.bytes.clone())
+                .chain([image.config.clone()])
+                .find(|bytes| asked.path.contains(&Digest::of(bytes).to_string()));
+            ok(&found.unwrap_or(image.manifest))
+        } else {
+            let challenge = format!(
+                "WWW-Authenticate: Bearer realm=\"http://{}/token\",service=\"it\"\r\n",
+                known.lock().unwrap()
+            );
+            answer("401 Unauthorized", &challenge, b"")
+        };
+        let _ = stream.write_all(&reply);
+    });
+    own.lock().unwrap().clone_from(&address);
+    (address, asked_for)
+}
+
+#[test]
+fn a_bearer_token_is_fetched_once_for_each_repository() {
+    let (address, asked) = bearer();
+    let desk = Desk::new();
+    assert_refused(&desk.pull(&address, &[], &[]), &["none is known"]);
+    desk.config(&serde_json::json!({"auths": {&address: {"auth": base64("a:b")}}}));
+    let refused = desk.pull(&address, &[], &[]);
+    assert_refused(&refused, &["it refuses the login"]);
+
+    let password = base64(&format!("{USER}:{PASSWORD}"));
+    desk.helper(
+        "it",
+        "echo '{\"Username\": \"<token>\", \"Secret\": \"an+identity\"}'\n",
+    );
+    for (config, scopes) in [
+        (
+            serde_json::json!({"auths": {&address: {"auth": password}}}),
+            true,
+        ),
+        (
+            serde_json::json!({"auths": {&address: {"identitytoken": "an+identity"}}}),
+            false,
+        ),
+        (serde_json::json!({"credsStore": "it"}), false),
+    ] {
+        asked.lock().unwrap().clear();
+        desk.config(&config);
+        assert_made(&desk.pull(&address, &[], &[]));
+        let asked: BTreeSet<_> = asked.lock().unwrap().drain(..).collect();
+        let expected = if scopes {
+            BTreeSet::from(["app", "gateway"].map(|name| {
+                format!("/token?scope=repository%3Arehearsal%2F{name}%3Apull&service=it")
+            }))
+        } else {
+            BTreeSet::from(["/token".to_owned()])
+        };
+        assert_eq!(asked, expected);
+    }
+}
+
+/// A registry over the images of `open` with a certificate of its own.
+fn with_tls(open: &LocalRegistry, dir: &Path) -> LocalRegistry {
+    let (key, pem) = (dir.join("tls.key"), dir.join("tls.pem"));
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    run(
+        "openssl",
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=it",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1,DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            &text(&key),
+            "-out",
+            &text(&pem),
+        ],
+    );
+    open.with(&format!(
+        "  tls:\n    certificate: {}\n    key: {}\n",
+        pem.display(),
+        key.display()
+    ))
+}
+
+#[test]
+fn a_private_certificate_is_trusted_only_when_it_is_named() {
+    let open = pushed();
+    let desk = Desk::new();
+    let registry = with_tls(&open, desk.dir.path());
+    let address = registry.address();
+    let (docker, quay) = (format!("docker.io={address}"), format!("quay.io={address}"));
+    let create: Vec<_> = Desk::create(&docker, &quay)
+        .into_iter()
+        .filter(|word| *word != "--plain-http")
+        .collect();
+    let refused = desk.command(&create).output().unwrap();
+    assert_refused(&refused, &["certificate", &address, "--ca FILE"]);
+    let named = [&create[..], &["--ca", "tls.pem"]].concat();
+    desk.lfctl(&named);
+
+    fs_err::write(desk.path("empty.pem"), "no certificate\n").unwrap();
+    let named = [&create[..], &["--ca", "empty.pem"]].concat();
+    let refused = desk.command(&named).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+/// A proxy that passes everything on and keeps the targets it was asked for.
+fn proxy() -> (String, Arc<Mutex<BTreeSet<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let targets = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::clone(&targets);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, seen) = (client.unwrap(), Arc::clone(&seen));
+            std::thread::spawn(move || pass_on(client, &seen));
+        }
+    });
+    (address, targets)
+}
+
+fn pass_on(mut client: TcpStream, seen: &Mutex<BTreeSet<String>>) {
+    let mut reader = BufReader::new(client.try_clone().unwrap());
+    let mut head = Vec::new();
+    while let Ok(1..) = reader.read_until(b'\n', &mut head) {
+        if head.ends_with(b"\r\n\r\n") {
+            break;
+        }
+    }
+    let text = String::from_utf8(head).unwrap();
+    let Some(target) = text.split(' ').nth(1) else {
+        return;
+    };
+    let is_tunnel = text.starts_with("CONNECT ");
+    let host = target
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .unwrap();
+    seen.lock()
+        .unwrap()
+        .insert(format!("{} {host}", text.split(' ').next().unwrap()));
+    let mut server = TcpStream::connect(host).unwrap();
+    if is_tunnel {
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    } else {
+        // One request for each connection: this proxy reads only the first.
+        let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        server.write_all(text.as_bytes()).unwrap();
+    }
+    let mut up = server.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut reader, &mut up);
+        let _ = up.shutdown(Shutdown::Write);
+    });
+    let mut buffer = [0; 16384];
+    while let Ok(read @ 1..) = server.read(&mut buffer) {
+        if client.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = client.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_unless_it_says_not_to() {
+    let open = pushed();
+    let desk = Desk::new();
+    let tls = with_tls(&open, desk.dir.path());
+    let (proxy, targets) = proxy();
+    let plain = open.address();
+    assert_made(&desk.pull(&plain, &[], &[("HTTP_PROXY", &proxy)]));
+    assert_eq!(
+        *targets.lock().unwrap(),
+        BTreeSet::from([format!("GET {plain}")])
+    );
+
+    targets.lock().unwrap().clear();
+    let (docker, quay) = (
+        format!("docker.io={}", tls.address()),
+        format!("quay.io={}", tls.address()),
+    );
+    let mut create = Desk::create(&docker, &quay);
+    create.retain(|word| *word != "--plain-http");
+    create.extend(["--ca", "tls.pem"]);
+    let output = desk.command(&create).env("HTTPS_PROXY", &proxy).output();
+    assert_made(&output.unwrap());
+    let tunnel = format!("CONNECT {}", tls.address());
+    assert_eq!(*targets.lock().unwrap(), BTreeSet::from([tunnel]));
+
+    targets.lock().unwrap().clear();
+    let environment = [("HTTP_PROXY", proxy.as_str()), ("NO_PROXY", "127.0.0.1")];
+    assert_made(&desk.pull(&plain, &[], &environment));
+    assert!(targets.lock().unwrap().is_empty());
+
+    // Nobody is there: it does not go around the proxy.
+    let environment = [("HTTP_PROXY", "http://127.0.0.1:9")];
+    assert_refused(&desk.pull(&plain, &[], &environment), &["cannot get"]);
+}
