@@ -25,6 +25,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show what a bundle holds, after checking its signature
     Inspect(InspectArgs),
+    /// Load the images into the engine and nothing else
+    Load(super::load::Args),
 }
 
 impl Command {
@@ -35,6 +37,7 @@ impl Command {
             Self::Create(_) => "bundle create",
             Self::Verify(_) => "bundle verify",
             Self::Inspect(_) => "bundle inspect",
+            Self::Load(_) => "bundle load",
         }
     }
 
@@ -43,27 +46,25 @@ impl Command {
         match self {
             #[cfg(feature = "pull")]
             Self::Create(_) => true,
+            Self::Load(_) => true,
             Self::Verify(_) | Self::Inspect(_) => false,
         }
     }
 
-    #[cfg_attr(
-        not(feature = "pull"),
-        expect(clippy::unused_async, reason = "only making a bundle waits")
-    )]
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             #[cfg(feature = "pull")]
             Self::Create(args) => args.run(context).await,
             Self::Verify(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
+            Self::Load(args) => args.run(context).await,
         }
     }
 }
 
 /// Which bundle, and whose signature counts.
 #[derive(Debug, clap::Args)]
-struct Which {
+pub(super) struct Which {
     #[command(flatten)]
     bundle: BundleArg,
     /// Trust this public key alone, instead of the keys of this host
@@ -72,7 +73,7 @@ struct Which {
 }
 
 impl Which {
-    fn open(&self, context: &Context) -> Result<Bundle, Failure> {
+    pub(super) fn open(&self, context: &Context) -> Result<Bundle, Failure> {
         let Some(file) = &self.trusted_key else {
             return self.bundle.open(context);
         };

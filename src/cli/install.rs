@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use super::args::{BundleArg, NameArg};
 use super::failure::{Failure, Kind};
+use super::findings::refuse_if_blocked;
 use super::{Context, wizard};
 use crate::appliance::audit::{self, Deed};
 use crate::appliance::state::{InstalledImage, State, Status};
@@ -24,7 +25,7 @@ use crate::install::preflight::{self, DiskNeed, Inputs};
 use crate::install::steps::Steps;
 use crate::install::{InstallError, images, probe};
 use crate::report::event::{Level, Outcome, Step, notice};
-use crate::report::finding::{Finding, Severity};
+use crate::report::finding::Finding;
 use crate::stack::secret::SecretStore;
 use crate::stack::site::{SiteConfig, TlsMaterial};
 use crate::sys::host;
@@ -241,38 +242,6 @@ fn findings<E: ContainerEngine>(
         existing,
         fingerprints: &steps.fingerprints(),
     }))
-}
-
-fn refuse_if_blocked(context: &Context, findings: &[Finding]) -> Result<(), Failure> {
-    for finding in findings {
-        if finding.severity == Severity::Warning {
-            notice(
-                context.reporter.as_ref(),
-                Level::Warning,
-                &finding.id,
-                format!("{} ({})", finding.message, finding.evidence),
-            );
-        }
-    }
-    let blocking: Vec<_> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Blocking)
-        .collect();
-    let Some(first) = blocking.first() else {
-        return Ok(());
-    };
-    let mut failure = Failure::new(Kind::Blocked, first.message.clone()).cause(&first.evidence);
-    for other in &blocking[1..] {
-        failure = failure.cause(format!("also: {} ({})", other.message, other.evidence));
-    }
-    for finding in blocking {
-        let remedy = &finding.remedy;
-        failure = failure.hint(match &remedy.command {
-            Some(command) => format!("{}: `{command}`", remedy.text),
-            None => remedy.text.clone(),
-        });
-    }
-    Err(failure)
 }
 
 fn print_plan(

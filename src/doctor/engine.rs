@@ -1,8 +1,9 @@
 //! The container engine.
 
 use super::{Outcome, Unknown, want};
-use crate::engine::EngineKind;
+use crate::engine::{EngineKind, LoadRoute};
 use crate::facts::Facts;
+
 use crate::report::finding::Remedy;
 
 /// Oldest releases that lfctl is tested with.
@@ -34,8 +35,12 @@ pub(super) fn reachable(facts: &Facts) -> Result<Outcome, Unknown> {
     };
     let rootless = if engine.rootless { ", rootless" } else { "" };
     Ok(Outcome::pass(format!(
-        "{} {} on {}, {}{store}{rootless}",
-        engine.kind, engine.version, engine.socket, engine.storage_driver
+        "{} {} on {}, {}{store}{rootless}; images are loaded {}",
+        engine.kind,
+        engine.version,
+        engine.socket,
+        engine.storage_driver,
+        LoadRoute::of(engine).explain(engine)
     )))
 }
 

@@ -6,6 +6,7 @@
 //! labels is ever changed or removed.
 
 pub mod docker;
+mod route;
 mod target;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+pub use route::LoadRoute;
 pub use target::{EngineTarget, ParseTargetError};
 
 /// Label that names the appliance an object belongs to.

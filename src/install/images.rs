@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::load::{ImageSource, private_tag};
 use crate::appliance::state::InstalledImage;
+use crate::bundle::manifest::BundleImage;
 use crate::bundle::{Bundle, OpenError};
-use crate::engine::EngineFacts;
+use crate::engine::{EngineFacts, LoadRoute};
 use crate::oci::digest::Digest;
 
 /// What the engine will call each image, by key: Docker's classic store and
@@ -38,6 +39,24 @@ pub fn expected(bundle: &Bundle, facts: &EngineFacts) -> BTreeMap<String, Instal
         .collect()
 }
 
+/// Bytes that the engine's disk must hold until these images are loaded: the
+/// layers, and the archives that it keeps while it reads them.
+pub fn room<'a>(images: impl Iterator<Item = &'a BundleImage>, route: LoadRoute) -> u64 {
+    let mut layers = BTreeMap::new();
+    let mut archives = BTreeMap::new();
+    for image in images {
+        layers.extend(image.layers.iter().map(|one| (one.diff_id, one.unpacked)));
+        let bytes = image.layers.iter().map(|layer| match route {
+            LoadRoute::Inflated { .. } => layer.unpacked,
+            LoadRoute::Stored => layer.size,
+        });
+        archives.insert(image.manifest, bytes.sum::<u64>());
+    }
+    let mut archives: Vec<_> = archives.into_values().collect();
+    archives.sort_unstable_by(|a, b| b.cmp(a));
+    layers.values().sum::<u64>() + archives.iter().take(route.at_once()).sum::<u64>()
+}
+
 /// Every distinct image of the bundle, ready to be sent.
 pub fn sources(bundle: &Bundle) -> Result<Vec<ImageSource>, OpenError> {
     let shared = Arc::new(bundle.clone());
@@ -64,4 +83,42 @@ pub fn sources(bundle: &Bundle) -> Result<Vec<ImageSource>, OpenError> {
         sources.insert(image.manifest, source);
     }
     Ok(sources.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::manifest::Layer;
+
+    fn image(name: &str, layers: &[(&str, u64)]) -> BundleImage {
+        let layers = layers.iter().map(|(name, unpacked)| Layer {
+            digest: Digest::of(name.as_bytes()),
+            size: unpacked / 10,
+            diff_id: Digest::of(format!("{name} inflated").as_bytes()),
+            unpacked: *unpacked,
+            media_type: String::new(),
+        });
+        BundleImage {
+            reference: name.to_owned(),
+            manifest: Digest::of(name.as_bytes()),
+            config: Digest::of(name.as_bytes()),
+            layers: layers.collect(),
+        }
+    }
+
+    #[test]
+    fn room_counts_each_layer_once_and_the_archives_under_way() {
+        let images = [
+            image("a", &[("base", 100), ("a", 1000)]),
+            image("b", &[("base", 100), ("b", 2000)]),
+            image("c", &[("c", 50)]),
+            // The same image under another key.
+            image("b", &[("base", 100), ("b", 2000)]),
+        ];
+        let layers = 100 + 1000 + 2000 + 50;
+        assert_eq!(room(images.iter(), LoadRoute::Stored), layers + 210);
+        let two = LoadRoute::Inflated { at_once: 2 };
+        assert_eq!(room(images.iter(), two), layers + 2100 + 1100);
+        assert_eq!(room(std::iter::empty(), two), 0);
+    }
 }

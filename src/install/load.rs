@@ -2,40 +2,47 @@
 //!
 //! An image counts as there only when id and diff ids are the signed ones.
 //! What is missing is sent as one archive per image, made while it is sent,
-//! each layer through a verifying reader: the first wrong byte aborts the
-//! load. Neither HTTP 200 nor the end of the stream proves anything; the
-//! engine is asked afterwards what it holds.
+//! each layer through a verifying reader: the first wrong byte ends the
+//! loading and takes back what it brought. Neither HTTP 200 nor the end of
+//! the stream proves anything; the engine is asked afterwards what it holds.
 //!
 //! An archive names an image only by lfctl's own tag, because engines move
 //! a tag they are given without a word. That tag stays, so that nobody prunes
-//! the image; the operator's reference comes on top where it is free.
+//! the image; the operator's reference comes on top where it is free, and
+//! only once every image is there.
 
 mod archive;
 mod error;
+mod inflate;
+mod one;
+mod order;
 mod source;
 mod stream;
+mod tags;
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde::Serialize;
 
 pub use self::error::LoadError;
 pub use self::source::{ImageSource, OpenLayer, private_tag};
 
-use self::archive::Archive;
-use self::source::{check_source, diff_ids};
-use self::stream::stream;
-use crate::engine::{ContainerEngine, EngineError, EngineFacts, EngineImage, EngineKind};
+use self::one::{Loader, Sent, engine_error};
+use self::order::{Chains, Pending, next};
+use self::source::check_source;
+use crate::engine::{ContainerEngine, EngineFacts, EngineImage, LoadRoute};
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
 
 /// Host part of lfctl's own tags. `.local` is never served by a registry.
 const PRIVATE: &str = "lfctl.local";
-/// Time between two progress events.
-const TICK: Duration = Duration::from_millis(100);
 
 /// An image that is in the engine, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Loaded {
     /// Keys by which services name it.
     pub keys: Vec<String>,
@@ -47,295 +54,210 @@ pub struct Loaded {
     pub tags: Vec<String>,
     /// Bytes that went to the engine.
     pub sent_bytes: u64,
+    /// Stored blobs of the layers that went to the engine.
+    pub sent_layers: Vec<Digest>,
     /// Whether it was there before.
     pub already_present: bool,
 }
 
-/// Brings every image into the engine, in order, and tags it.
+/// An image in the engine, not tagged for the operator yet.
+struct Brought {
+    image: EngineImage,
+    /// `None` when it was there before.
+    sent: Option<Sent>,
+}
+
+/// Brings every image into the engine and tags it.
 ///
-/// Emits one step per image, `load.<first key>`, that counts bytes, and a
-/// notice `image.tag-taken` where the operator's reference already points at
-/// another image. Stops at the first image that fails; what was loaded before
-/// stays, under lfctl's own tags.
+/// Emits a notice `load.route` when there is something to send, one step per
+/// image, `load.<first key>`, that counts bytes, and a notice
+/// `image.tag-taken` where the operator's reference already points at another
+/// image. Images are returned in the order in which they were given.
+///
+/// # Errors
+///
+/// The first image that fails ends it. When content was wrong, everything
+/// that was brought is taken back; after any other failure it stays, under
+/// lfctl's own tags, and the next run goes on from there. No tag of somebody
+/// else is ever moved.
 pub async fn load_images<E: ContainerEngine>(
     engine: &E,
     facts: &EngineFacts,
     images: Vec<ImageSource>,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Loaded>, LoadError> {
-    let mut work = Loader {
+    let load = Loader {
         engine,
         facts,
-        reporter,
-        chains: None,
+        route: LoadRoute::of(facts),
+        stop: Arc::new(AtomicBool::new(false)),
     };
-    let mut loaded = Vec::with_capacity(images.len());
+    let mut brought = Vec::with_capacity(images.len());
     for image in &images {
-        loaded.push(work.bring(image).await?);
-    }
-    Ok(loaded)
-}
-
-struct Loader<'a, E> {
-    engine: &'a E,
-    facts: &'a EngineFacts,
-    reporter: &'a dyn Reporter,
-    /// Layer chains the engine is known to hold, as diff ids from the base
-    /// up; `None` until somebody asks.
-    chains: Option<Vec<Vec<String>>>,
-}
-
-impl<E: ContainerEngine> Loader<'_, E> {
-    async fn bring(&mut self, image: &ImageSource) -> Result<Loaded, LoadError> {
         check_source(image)?;
-        let private = private_tag(&image.reference, &image.config_digest);
-        let id = format!("load.{}", image.keys.first().unwrap_or(&image.reference));
-        let label = format!("load image {}", image.reference);
-        let total = Archive::new(image, &private, 0).size();
-        let step = Step::sized(self.reporter, &id, &label, Some(total), Unit::Bytes);
-
-        let (engine_image, sent_bytes) = if let Some(there) = self.present(image).await? {
-            (there, None)
-        } else {
-            let (there, sent) = self.load(image, &private, &step).await?;
-            (there, Some(sent))
-        };
-        let tags = self.tag(image, &private, &engine_image).await?;
-        if let Some(chains) = &mut self.chains {
-            chains.push(engine_image.diff_ids);
+        let there = load.present(image).await?;
+        brought.push(there.map(|image| Brought { image, sent: None }));
+    }
+    let result = bring_missing(&load, &images, &mut brought, reporter).await;
+    if let Err(error) = result {
+        if error.is_wrong_content() {
+            take_back(&load, &images, &brought).await;
         }
-        match sent_bytes {
-            None => step.finish(Outcome::AlreadyDone, None),
-            Some(sent) => {
-                let left_out = total.saturating_sub(sent);
-                let detail =
-                    (left_out > 0).then(|| format!("the engine had {left_out} of {total} bytes"));
-                step.finish(Outcome::Done, detail);
-            }
+        return Err(error);
+    }
+    let mut done = Vec::with_capacity(images.len());
+    for (image, one) in images.iter().zip(brought) {
+        // Each is there by now.
+        let Some(one) = one else { continue };
+        let tags = tags::set(engine, image, &one.image, reporter).await?;
+        let already_present = one.sent.is_none();
+        if already_present {
+            let total = Some(load.archive_bytes(image, 0));
+            step(reporter, image, total).finish(Outcome::AlreadyDone, None);
         }
-        Ok(Loaded {
+        let sent = one.sent.unwrap_or_default();
+        done.push(Loaded {
             keys: image.keys.clone(),
-            id: engine_image.id,
+            id: one.image.id,
             reference: image.reference.clone(),
             tags,
-            sent_bytes: sent_bytes.unwrap_or(0),
-            already_present: sent_bytes.is_none(),
-        })
+            sent_bytes: sent.bytes,
+            sent_layers: sent.layers,
+            already_present,
+        });
     }
-
-    /// The image, if the engine holds exactly it.
-    async fn present(&self, image: &ImageSource) -> Result<Option<EngineImage>, LoadError> {
-        for digest in self.ids(image) {
-            let found = self
-                .engine
-                .image(&digest.to_string())
-                .await
-                .map_err(|source| engine_error(image, source))?;
-            if let Some(found) = found.filter(|found| self.same(image, found)) {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The ids under which the engine may hold the image.
-    fn ids(&self, image: &ImageSource) -> Vec<Digest> {
-        if self.facts.containerd_store {
-            vec![image.manifest_digest, image.config_digest]
-        } else {
-            vec![image.config_digest]
-        }
-    }
-
-    fn same(&self, image: &ImageSource, found: &EngineImage) -> bool {
-        let id = self
-            .ids(image)
-            .iter()
-            .any(|digest| digest.to_string() == found.id);
-        id && diff_ids(image) == found.diff_ids
-    }
-
-    async fn load(
-        &mut self,
-        image: &ImageSource,
-        private: &str,
-        step: &Step<'_>,
-    ) -> Result<(EngineImage, u64), LoadError> {
-        let before = self
-            .engine
-            .image(private)
-            .await
-            .map_err(|source| engine_error(image, source))?;
-        let skip = self.held_layers(image).await?;
-        let mut result = self.send(image, private, skip, step).await;
-        if skip > 0
-            && matches!(
-                &result,
-                Err(LoadError::Engine {
-                    source: EngineError::Load { .. },
-                    ..
-                })
-            )
-        {
-            // Somebody pruned in between, or the store wants whole archives.
-            result = self.send(image, private, 0, step).await;
-        }
-        let checked = match result {
-            Ok(sent) => self.check(image, private).await.map(|found| (found, sent)),
-            Err(error) => Err(error),
-        };
-        if checked.is_err() {
-            self.undo(private, before.as_ref()).await;
-        }
-        checked
-    }
-
-    /// How many layers from the base up need not be sent: Docker's classic
-    /// store takes layers it has by their chain of diff ids.
-    async fn held_layers(&mut self, image: &ImageSource) -> Result<usize, LoadError> {
-        if self.facts.kind != EngineKind::Docker || self.facts.containerd_store {
-            return Ok(0);
-        }
-        if self.chains.is_none() {
-            let images = self
-                .engine
-                .images(&format!("{PRIVATE}/*"))
-                .await
-                .map_err(|source| engine_error(image, source))?;
-            self.chains = Some(images.into_iter().map(|image| image.diff_ids).collect());
-        }
-        let wanted = diff_ids(image);
-        let shared = |chain: &Vec<String>| {
-            let pairs = chain.iter().zip(&wanted);
-            pairs.take_while(|(held, wanted)| held == wanted).count()
-        };
-        Ok(self.chains.iter().flatten().map(shared).max().unwrap_or(0))
-    }
-
-    /// Sends one archive and returns its bytes.
-    async fn send(
-        &self,
-        image: &ImageSource,
-        private: &str,
-        skip: usize,
-        step: &Step<'_>,
-    ) -> Result<u64, LoadError> {
-        let stream = stream(image, private, skip)?;
-        let mut load = std::pin::pin!(self.engine.load(&image.reference, stream.body));
-        let mut tick = tokio::time::interval(TICK);
-        let mut shown = 0;
-        let result = loop {
-            tokio::select! {
-                result = &mut load => break result,
-                _ = tick.tick() => {
-                    let sent = stream.sent.load(Ordering::Relaxed);
-                    if sent != shown {
-                        step.progress(sent);
-                        shown = sent;
-                    }
-                }
-            }
-        };
-        let broken = stream
-            .broken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some((digest, source)) = broken {
-            return Err(LoadError::Layer {
-                reference: image.reference.clone(),
-                digest,
-                source,
-            });
-        }
-        result.map_err(|source| engine_error(image, source))?;
-        let sent = stream.sent.load(Ordering::Relaxed);
-        step.progress(sent);
-        Ok(sent)
-    }
-
-    /// What the engine holds under `private`, if it is the image.
-    async fn check(&self, image: &ImageSource, private: &str) -> Result<EngineImage, LoadError> {
-        let found = self
-            .engine
-            .image(private)
-            .await
-            .map_err(|source| engine_error(image, source))?;
-        let expected = self
-            .ids(image)
-            .iter()
-            .map(Digest::to_string)
-            .collect::<Vec<_>>();
-        let wanted = diff_ids(image);
-        let found = match found {
-            Some(found) if self.same(image, &found) => return Ok(found),
-            None => "nothing".to_owned(),
-            Some(found) if expected.contains(&found.id) => {
-                return Err(LoadError::Identity {
-                    reference: image.reference.clone(),
-                    expected: format!("layers {}", wanted.join(", ")),
-                    found: format!("layers {}", found.diff_ids.join(", ")),
-                });
-            }
-            Some(found) => found.id,
-        };
-        Err(LoadError::Identity {
-            reference: image.reference.clone(),
-            expected: expected.join(" or "),
-            found,
-        })
-    }
-
-    /// Takes back a tag that a failed load has set. Best effort: the failure
-    /// itself is what the operator has to hear.
-    async fn undo(&self, private: &str, before: Option<&EngineImage>) {
-        if let Ok(Some(now)) = self.engine.image(private).await
-            && before.is_none_or(|before| before.id != now.id)
-        {
-            let _ = self.engine.untag(private).await;
-        }
-    }
-
-    /// Points lfctl's own tag and, if it is free, the operator's reference at
-    /// the image.
-    async fn tag(
-        &self,
-        image: &ImageSource,
-        private: &str,
-        found: &EngineImage,
-    ) -> Result<Vec<String>, LoadError> {
-        let failed = |source| engine_error(image, source);
-        let mut tags = vec![private.to_owned()];
-        if !found.tags.iter().any(|tag| tag == private) {
-            self.engine.tag(&found.id, private).await.map_err(failed)?;
-        }
-        match self.engine.image(&image.reference).await.map_err(failed)? {
-            Some(other) if other.id != found.id => notice(
-                self.reporter,
-                Level::Warning,
-                "image.tag-taken",
-                format!(
-                    "`{}` already points at {}, not at the bundle's {}; it was left alone",
-                    image.reference, other.id, found.id
-                ),
-            ),
-            Some(_) => tags.push(image.reference.clone()),
-            None => {
-                self.engine
-                    .tag(&found.id, &image.reference)
-                    .await
-                    .map_err(failed)?;
-                tags.push(image.reference.clone());
-            }
-        }
-        Ok(tags)
-    }
+    Ok(done)
 }
 
-fn engine_error(image: &ImageSource, source: EngineError) -> LoadError {
-    LoadError::Engine {
-        reference: image.reference.clone(),
-        source,
+fn step<'a>(reporter: &'a dyn Reporter, image: &ImageSource, total: Option<u64>) -> Step<'a> {
+    let id = format!("load.{}", image.keys.first().unwrap_or(&image.reference));
+    let label = format!("load image {}", image.reference);
+    Step::sized(reporter, &id, &label, total, Unit::Bytes)
+}
+
+/// Sends what is not there, several at once where the engine gains by it.
+async fn bring_missing<E: ContainerEngine>(
+    loader: &Loader<'_, E>,
+    images: &[ImageSource],
+    brought: &mut [Option<Brought>],
+    reporter: &dyn Reporter,
+) -> Result<(), LoadError> {
+    let there = brought.iter().enumerate();
+    let mut pending: Vec<_> = there
+        .filter(|(_, one)| one.is_none())
+        .map(|(index, _)| Pending::new(index, &images[index]))
+        .collect();
+    let Some(first) = pending.first().map(|one| &images[one.index]) else {
+        return Ok(());
+    };
+    let mut chains = held_chains(loader, first).await?;
+    notice(
+        reporter,
+        Level::Info,
+        "load.route",
+        loader.route.explain(loader.facts),
+    );
+    let mut running: Vec<Pending> = Vec::new();
+    let mut work = FuturesUnordered::new();
+    let mut failure: Option<LoadError> = None;
+    loop {
+        while failure.is_none()
+            && running.len() < loader.route.at_once()
+            && let Some(place) = next(&pending, &running, &chains)
+        {
+            let one = pending.remove(place);
+            work.push(bring(
+                loader,
+                images,
+                one.index,
+                one.held(&chains),
+                reporter,
+            ));
+            running.push(one);
+        }
+        let Some((index, result)) = work.next().await else {
+            break;
+        };
+        running.retain(|one| one.index != index);
+        match result {
+            Ok(one) => {
+                if matches!(loader.route, LoadRoute::Inflated { .. }) {
+                    chains.add(one.image.diff_ids.clone());
+                }
+                brought[index] = Some(one);
+            }
+            Err(error) => {
+                // What is under way goes on, unless nothing is to stay.
+                if error.is_wrong_content() {
+                    loader.stop.store(true, Ordering::Relaxed);
+                }
+                let worse = error.is_wrong_content()
+                    && failure
+                        .as_ref()
+                        .is_some_and(|known| !known.is_wrong_content());
+                if failure.is_none() || worse {
+                    failure = Some(error);
+                }
+            }
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// The layers that need not be sent: Docker's classic store takes those it
+/// has by their chain of diff ids. Other stores want whole images.
+async fn held_chains<E: ContainerEngine>(
+    loader: &Loader<'_, E>,
+    image: &ImageSource,
+) -> Result<Chains, LoadError> {
+    if loader.route == LoadRoute::Stored {
+        return Ok(Chains::default());
+    }
+    let held = loader
+        .engine
+        .images(&format!("{PRIVATE}/*"))
+        .await
+        .map_err(|source| engine_error(image, source))?;
+    Ok(Chains::new(
+        held.into_iter().map(|image| image.diff_ids).collect(),
+    ))
+}
+
+async fn bring<E: ContainerEngine>(
+    loader: &Loader<'_, E>,
+    images: &[ImageSource],
+    index: usize,
+    skip: usize,
+    reporter: &dyn Reporter,
+) -> (usize, Result<Brought, LoadError>) {
+    let image = &images[index];
+    let total = loader.archive_bytes(image, 0);
+    let to_send = loader.archive_bytes(image, skip);
+    let step = step(reporter, image, Some(to_send));
+    let result = loader.load(image, skip, &step).await;
+    let brought = result.map(|(held, sent)| {
+        let left_out = total.saturating_sub(sent.bytes);
+        let detail = (left_out > 0).then(|| format!("the engine had {left_out} of {total} bytes"));
+        step.finish(Outcome::Done, detail);
+        Brought {
+            image: held,
+            sent: Some(sent),
+        }
+    });
+    (index, brought)
+}
+
+/// Removes what this run brought.
+async fn take_back<E: ContainerEngine>(
+    loader: &Loader<'_, E>,
+    images: &[ImageSource],
+    brought: &[Option<Brought>],
+) {
+    for (image, one) in images.iter().zip(brought) {
+        if one.as_ref().is_some_and(|one| one.sent.is_some()) {
+            let private = private_tag(&image.reference, &image.config_digest);
+            loader.undo(&private, None).await;
+        }
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::InstallError;
 use super::plan::{Observed, Record, Standing};
 use super::preflight::DiskNeed;
 use super::steps::Steps;
+use super::{InstallError, images};
 use crate::appliance::state::Status;
 use crate::engine::{
     Container, ContainerEngine, ContainerState, HealthState, LABEL_APPLIANCE, LABEL_CONFIG,
+    LoadRoute,
 };
 use crate::stack::render::{self, Names};
 use crate::sys::disk::Disk;
@@ -155,26 +156,14 @@ fn standing(container: &Container, config_hash: &str) -> Standing {
 
 /// What the disks must hold until the install is through.
 pub fn disk_needs<E: ContainerEngine>(steps: &Steps<'_, E>, observed: &Observed) -> Vec<DiskNeed> {
-    let images = &observed.images;
+    let held = &observed.images;
     let manifest = steps.bundle.manifest();
-    let missing = || {
-        manifest
-            .images
-            .iter()
-            .filter(|(key, _)| !images.get(*key).copied().unwrap_or(false))
-            .map(|(_, image)| image)
-    };
-    let mut seen = std::collections::BTreeSet::new();
-    let unpacked: u64 = missing()
-        .flat_map(|image| &image.layers)
-        .filter(|layer| seen.insert(layer.diff_id))
-        .map(|layer| layer.unpacked)
-        .sum();
-    // The engine keeps one archive at a time in its own temporary directory.
-    let largest: u64 = missing()
-        .map(|image| image.layers.iter().map(|layer| layer.size).sum())
-        .max()
-        .unwrap_or(0);
+    let missing = manifest
+        .images
+        .iter()
+        .filter(|(key, _)| !held.get(*key).copied().unwrap_or(false))
+        .map(|(_, image)| image);
+    let engine_bytes = images::room(missing, LoadRoute::of(steps.facts));
     // Volumes that exist hold their data already.
     let data = if observed.volumes.values().all(|exists| *exists) {
         0
@@ -187,7 +176,7 @@ pub fn disk_needs<E: ContainerEngine>(steps: &Steps<'_, E>, observed: &Observed)
         disk.as_ref(),
         root,
         "images and data",
-        unpacked + largest + data,
+        engine_bytes + data,
     )]
 }
 

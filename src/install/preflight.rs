@@ -13,7 +13,7 @@ use indicatif::HumanBytes;
 use super::observe::Existing;
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
-use crate::bundle::manifest::BundleManifest;
+use crate::bundle::manifest::{BundleManifest, Platform};
 use crate::engine::EngineFacts;
 use crate::oci::digest::Digest;
 use crate::report::finding::{Finding, Remedy, Severity};
@@ -89,6 +89,14 @@ pub fn examine(inputs: &Inputs<'_>) -> Vec<Finding> {
     host(inputs, &mut findings);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
+}
+
+/// What must hold before images are loaded, whatever becomes of them.
+pub fn examine_load(engine: &EngineFacts, platform: &Platform, need: &DiskNeed) -> Vec<Finding> {
+    platform_fits(engine, platform)
+        .into_iter()
+        .chain(has_room(need))
+        .collect()
 }
 
 fn finding(
@@ -174,16 +182,8 @@ fn appliance(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn engine(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
-    let (facts, platform) = (inputs.engine, &inputs.manifest.platform);
-    if facts.os != platform.os || facts.architecture != platform.architecture {
-        findings.push(finding(
-            "engine.platform",
-            Severity::Blocking,
-            format!("the bundle holds images for {platform}"),
-            format!("the engine runs {}/{}", facts.os, facts.architecture),
-            Remedy::text("bring the bundle made for this platform"),
-        ));
-    }
+    let facts = inputs.engine;
+    findings.extend(platform_fits(facts, &inputs.manifest.platform));
     if facts.rootless && inputs.tls {
         findings.push(finding(
             "engine.rootless-tls",
@@ -205,6 +205,18 @@ fn engine(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
             Remedy::text("remove the proxy from the engine's configuration on an offline host"),
         ));
     }
+}
+
+fn platform_fits(engine: &EngineFacts, platform: &Platform) -> Option<Finding> {
+    (engine.os != platform.os || engine.architecture != platform.architecture).then(|| {
+        finding(
+            "engine.platform",
+            Severity::Blocking,
+            format!("the bundle holds images for {platform}"),
+            format!("the engine runs {}/{}", engine.os, engine.architecture),
+            Remedy::text("bring the bundle made for this platform"),
+        )
+    })
 }
 
 fn host(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
@@ -252,33 +264,7 @@ fn host(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
             ));
         }
     }
-    for need in inputs.needs {
-        match need.free {
-            Some(free) if free < need.bytes => findings.push(finding(
-                "host.disk-space",
-                Severity::Blocking,
-                format!(
-                    "{} needs {} on the filesystem of {}",
-                    need.purpose,
-                    HumanBytes(need.bytes),
-                    need.path
-                ),
-                format!("{} are free", HumanBytes(free)),
-                Remedy::command(
-                    format!("free {} there", HumanBytes(need.bytes - free)),
-                    format!("df -h {}", need.path),
-                ),
-            )),
-            Some(_) => {}
-            None => findings.push(finding(
-                "host.disk-space",
-                Severity::Warning,
-                format!("could not see how much room {} has", need.path),
-                format!("{} are needed for {}", HumanBytes(need.bytes), need.purpose),
-                Remedy::command("check it yourself", format!("df -h {}", need.path)),
-            )),
-        }
-    }
+    findings.extend(inputs.needs.iter().filter_map(has_room));
     if let Some((address, state)) = &inputs.port {
         let message = match state {
             PortState::Free => return,
@@ -301,5 +287,33 @@ fn host(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
                 format!("ss -ltnp 'sport = :{}'", address.port()),
             ),
         ));
+    }
+}
+
+fn has_room(need: &DiskNeed) -> Option<Finding> {
+    match need.free {
+        Some(free) if free < need.bytes => Some(finding(
+            "host.disk-space",
+            Severity::Blocking,
+            format!(
+                "{} needs {} on the filesystem of {}",
+                need.purpose,
+                HumanBytes(need.bytes),
+                need.path
+            ),
+            format!("{} are free", HumanBytes(free)),
+            Remedy::command(
+                format!("free {} there", HumanBytes(need.bytes - free)),
+                format!("df -h {}", need.path),
+            ),
+        )),
+        Some(_) => None,
+        None => Some(finding(
+            "host.disk-space",
+            Severity::Warning,
+            format!("could not see how much room {} has", need.path),
+            format!("{} are needed for {}", HumanBytes(need.bytes), need.purpose),
+            Remedy::command("check it yourself", format!("df -h {}", need.path)),
+        )),
     }
 }

@@ -1,30 +1,52 @@
-//! One image as an archive that every engine reads, made while it is sent.
+//! One image as an archive that an engine reads, made while it is sent.
 //!
-//! Order: `manifest.json` (docker-archive index, for Docker's classic store),
+//! Layers as they are stored: `manifest.json` (docker-archive index),
 //! `oci-layout` and `index.json` (for Podman and containerd stores), config,
-//! manifest, then the layers exactly as they are stored. Nothing is written
-//! to disk and memory does not grow with the image.
+//! manifest, layers. Layers inflated: `manifest.json`, config, layers, which
+//! is all that Docker's classic store looks at. Nothing is written to disk
+//! and memory does not grow with the image.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Write};
 
-use bytes::{Bytes, BytesMut};
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::ImageSource;
+use super::inflate::inflated;
+use crate::bundle::manifest::Layer;
+use crate::oci::archive::{INDEX_NAME, LAYOUT_CONTENT, LAYOUT_NAME, blob_name};
 use crate::oci::digest::Digest;
 
-/// Bytes per message to the engine.
-const CHUNK: usize = 256 << 10;
+/// Bytes that are copied at once.
+pub(super) const CHUNK: usize = 256 << 10;
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// What an archive holds of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The blob as it is stored.
+    Stored,
+    /// The tar in it.
+    Inflated,
+}
+
+impl Form {
+    /// Under which digest an archive holds a layer, and its bytes there.
+    fn of(self, layer: &Layer) -> (Digest, u64) {
+        match self {
+            Self::Stored => (layer.digest, layer.size),
+            Self::Inflated => (layer.diff_id, layer.unpacked),
+        }
+    }
+}
 
 /// What goes into one archive.
 pub(super) struct Archive<'a> {
     image: &'a ImageSource,
-    /// Blobs of the layers that are sent, in the order of the layers.
-    layers: Vec<(Digest, u64)>,
+    form: Form,
+    /// The layers that are sent, from the base up.
+    layers: Vec<&'a Layer>,
     docker_index: Vec<u8>,
     oci_index: Vec<u8>,
 }
@@ -41,20 +63,20 @@ pub(super) enum ArchiveError {
 impl<'a> Archive<'a> {
     /// An archive of `image` under the name `tag`, without the first `skip`
     /// layers.
-    pub(super) fn new(image: &'a ImageSource, tag: &str, skip: usize) -> Self {
+    pub(super) fn new(image: &'a ImageSource, tag: &str, form: Form, skip: usize) -> Self {
         // An image may hold the same layer twice; the archive never does.
         let mut seen = BTreeSet::new();
         let layers = image
             .layers
             .iter()
             .skip(skip)
-            .filter(|layer| seen.insert(layer.digest))
-            .map(|layer| (layer.digest, layer.size))
+            .filter(|layer| seen.insert(form.of(layer).0))
             .collect();
         Self {
             image,
+            form,
             layers,
-            docker_index: docker_index(image, tag),
+            docker_index: docker_index(image, tag, form),
             oci_index: oci_index(image, tag),
         }
     }
@@ -63,21 +85,29 @@ impl<'a> Archive<'a> {
     pub(super) fn size(&self) -> u64 {
         let entry = |size: u64| 512 + size.next_multiple_of(512);
         let small: u64 = self.head().iter().map(|(_, data)| entry(len(data))).sum();
-        let layers: u64 = self.layers.iter().map(|(_, size)| entry(*size)).sum();
-        small + layers + 1024
+        let layers = self.layers.iter().map(|layer| entry(self.form.of(layer).1));
+        small + layers.sum::<u64>() + 1024
     }
 
-    fn head(&self) -> [(String, &[u8]); 5] {
-        [
-            ("manifest.json".to_owned(), self.docker_index.as_slice()),
-            (
-                "oci-layout".to_owned(),
-                br#"{"imageLayoutVersion":"1.0.0"}"#.as_slice(),
-            ),
-            ("index.json".to_owned(), self.oci_index.as_slice()),
-            (blob(&self.image.config_digest), &self.image.config),
-            (blob(&self.image.manifest_digest), &self.image.manifest),
-        ]
+    /// Blobs of the layers that are sent, as the bundle names them.
+    pub(super) fn layers(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.layers.iter().map(|layer| layer.digest)
+    }
+
+    fn head(&self) -> Vec<(String, &[u8])> {
+        let image = self.image;
+        let docker = ("manifest.json".to_owned(), self.docker_index.as_slice());
+        let config = (blob_name(&image.config_digest), image.config.as_ref());
+        match self.form {
+            Form::Inflated => vec![docker, config],
+            Form::Stored => vec![
+                docker,
+                (LAYOUT_NAME.to_owned(), LAYOUT_CONTENT),
+                (INDEX_NAME.to_owned(), &self.oci_index),
+                config,
+                (blob_name(&image.manifest_digest), &image.manifest),
+            ],
+        }
     }
 
     /// Writes the archive, reading each layer through the source's verifying
@@ -88,22 +118,23 @@ impl<'a> Archive<'a> {
             tar.append_data(&mut header(len(data)), path, data)
                 .map_err(ArchiveError::Out)?;
         }
-        for (digest, size) in &self.layers {
-            let reader =
-                (self.image.open)(digest).map_err(|error| ArchiveError::Layer(*digest, error))?;
-            let mut layer = Tracked {
-                inner: reader,
-                left: *size,
+        for layer in &self.layers {
+            let (name, size) = self.form.of(layer);
+            let mut reader = Tracked {
+                inner: self
+                    .open(layer)
+                    .map_err(|error| ArchiveError::Layer(layer.digest, error))?,
+                left: size,
                 failed: false,
             };
             tar.append_data(
-                &mut header(*size),
-                blob(digest),
-                BufReader::with_capacity(CHUNK, &mut layer),
+                &mut header(size),
+                blob_name(&name),
+                BufReader::with_capacity(CHUNK, &mut reader),
             )
             .map_err(|error| {
-                if layer.failed {
-                    ArchiveError::Layer(*digest, error)
+                if reader.failed {
+                    ArchiveError::Layer(layer.digest, error)
                 } else {
                     ArchiveError::Out(error)
                 }
@@ -111,6 +142,14 @@ impl<'a> Archive<'a> {
         }
         let mut out = tar.into_inner().map_err(ArchiveError::Out)?;
         out.flush().map_err(ArchiveError::Out)
+    }
+
+    fn open(&self, layer: &Layer) -> io::Result<Box<dyn Read + Send>> {
+        let stored = (self.image.open)(&layer.digest)?;
+        match self.form {
+            Form::Stored => Ok(stored),
+            Form::Inflated => inflated(stored, &layer.media_type),
+        }
     }
 }
 
@@ -150,10 +189,6 @@ fn len(data: &[u8]) -> u64 {
     data.len() as u64
 }
 
-fn blob(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
-}
-
 fn header(size: u64) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_size(size);
@@ -166,13 +201,13 @@ fn header(size: u64) -> tar::Header {
 
 /// The classic store's index. All layers are named, sent or not: the engine
 /// takes what it has by its chain of diff ids and looks for a file only then.
-fn docker_index(image: &ImageSource, tag: &str) -> Vec<u8> {
+fn docker_index(image: &ImageSource, tag: &str, form: Form) -> Vec<u8> {
     let layers: Vec<_> = image
         .layers
         .iter()
-        .map(|layer| blob(&layer.digest))
+        .map(|layer| blob_name(&form.of(layer).0))
         .collect();
-    json!([{ "Config": blob(&image.config_digest), "RepoTags": [tag], "Layers": layers }])
+    json!([{ "Config": blob_name(&image.config_digest), "RepoTags": [tag], "Layers": layers }])
         .to_string()
         .into_bytes()
 }
@@ -204,52 +239,11 @@ fn manifest_type(manifest: &[u8]) -> String {
         .unwrap_or_else(|| OCI_MANIFEST.to_owned())
 }
 
-/// Turns written bytes into messages, and waits while too many are under way.
-pub(super) struct ChannelWriter {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-    buffer: BytesMut,
-}
-
-impl ChannelWriter {
-    pub(super) fn new(sender: mpsc::Sender<io::Result<Bytes>>) -> Self {
-        Self {
-            sender,
-            buffer: BytesMut::with_capacity(CHUNK),
-        }
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(CHUNK));
-        self.sender
-            .blocking_send(Ok(full.freeze()))
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for ChannelWriter {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let room = CHUNK - self.buffer.len();
-        let count = data.len().min(room);
-        self.buffer.extend_from_slice(&data[..count]);
-        if self.buffer.len() == CHUNK {
-            self.send()?;
-        }
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.send()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::tests::image;
+    use super::super::tests::{gzip_image, image};
     use super::*;
 
     fn written(archive: &Archive<'_>) -> BTreeMap<String, Vec<u8>> {
@@ -271,7 +265,7 @@ mod tests {
     #[test]
     fn holds_each_blob_once_under_its_digest() {
         let image = image(&[b"one", b"two", b"one"]);
-        let files = written(&Archive::new(&image, "lfctl.local/a:b", 0));
+        let files = written(&Archive::new(&image, "lfctl.local/a:b", Form::Stored, 0));
         assert_eq!(files.len(), 5 + 2);
         for (path, data) in &files {
             if let Some(hex) = path.strip_prefix("blobs/sha256/") {
@@ -291,9 +285,9 @@ mod tests {
     #[test]
     fn a_layer_that_also_comes_later_is_not_left_out() {
         let image = image(&[b"one", b"two", b"one"]);
-        let all = written(&Archive::new(&image, "a:b", 1));
+        let all = written(&Archive::new(&image, "a:b", Form::Stored, 1));
         assert_eq!(all.len(), 5 + 2);
-        let none = written(&Archive::new(&image, "a:b", 3));
+        let none = written(&Archive::new(&image, "a:b", Form::Stored, 3));
         assert_eq!(none.len(), 5);
     }
 
@@ -302,7 +296,7 @@ mod tests {
         for delta in [-1_i64, 1] {
             let mut image = image(&[b"one", b"two"]);
             image.layers[1].size = image.layers[1].size.checked_add_signed(delta).unwrap();
-            let error = Archive::new(&image, "a:b", 0)
+            let error = Archive::new(&image, "a:b", Form::Stored, 0)
                 .write(io::sink())
                 .unwrap_err();
             assert!(
@@ -312,13 +306,32 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_receiver_is_not_the_layers_fault() {
-        let image = image(&[b"one"]);
-        let (sender, receiver) = mpsc::channel(1);
-        drop(receiver);
-        let error = Archive::new(&image, "a:b", 0)
-            .write(ChannelWriter::new(sender))
-            .unwrap_err();
-        assert!(matches!(error, ArchiveError::Out(_)));
+    fn inflated_layers_are_named_by_their_content() {
+        let image = gzip_image(&[b"one", b"two"]);
+        let files = written(&Archive::new(&image, "a:b", Form::Inflated, 0));
+        assert_eq!(files.len(), 2 + 2);
+        assert_eq!(files[&blob_name(&Digest::of(b"two"))], b"two");
+        let index: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        assert_eq!(
+            index[0]["Layers"],
+            json!([
+                blob_name(&Digest::of(b"one")),
+                blob_name(&Digest::of(b"two"))
+            ])
+        );
+    }
+
+    #[test]
+    fn a_layer_that_inflates_to_more_or_less_is_an_error_of_the_layer() {
+        for delta in [-1_i64, 1] {
+            let mut image = gzip_image(&[b"one", b"two"]);
+            let layer = &mut image.layers[1];
+            layer.unpacked = layer.unpacked.checked_add_signed(delta).unwrap();
+            let error = Archive::new(&image, "a:b", Form::Inflated, 0)
+                .write(io::sink())
+                .unwrap_err();
+            let bad = image.layers[1].digest;
+            assert!(matches!(error, ArchiveError::Layer(digest, _) if digest == bad));
+        }
     }
 }

@@ -59,3 +59,26 @@ pub enum LoadError {
         source: io::Error,
     },
 }
+
+impl LoadError {
+    /// Whether what was read is not what was signed. A failed read, such as
+    /// of a stick that was pulled out, is not.
+    pub fn is_wrong_content(&self) -> bool {
+        match self {
+            Self::Layer { source, .. } => source.raw_os_error().is_none(),
+            Self::Source { .. } | Self::Identity { .. } => true,
+            Self::Engine { .. } | Self::Thread { .. } => false,
+        }
+    }
+
+    /// Whether the engine took the bytes, but not for an image.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Engine {
+                source: EngineError::Load { .. },
+                ..
+            }
+        )
+    }
+}

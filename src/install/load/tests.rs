@@ -1,11 +1,13 @@
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::*;
 use crate::bundle::manifest::Layer;
+use crate::oci::digest::Digest;
 
 /// An image of the given layers, stored as they are.
 pub(super) fn image(layers: &[&'static [u8]]) -> ImageSource {
@@ -40,6 +42,24 @@ pub(super) fn image(layers: &[&'static [u8]]) -> ImageSource {
     }
 }
 
+pub(super) fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The same, with each layer stored as gzip.
+pub(super) fn gzip_image(layers: &[&'static [u8]]) -> ImageSource {
+    let stored: Vec<&'static [u8]> = layers.iter().map(|data| &*gzip(data).leak()).collect();
+    let mut image = image(&stored);
+    for (layer, data) in image.layers.iter_mut().zip(layers) {
+        layer.diff_id = Digest::of(data);
+        layer.unpacked = data.len() as u64;
+        layer.media_type = "application/vnd.oci.image.layer.v1.tar+gzip".to_owned();
+    }
+    image
+}
+
 #[test]
 fn own_tags_have_the_name_and_the_identity() {
     let digest = Digest::of(b"x");
@@ -62,39 +82,8 @@ fn own_tags_have_the_name_and_the_identity() {
 #[test]
 fn a_config_that_is_not_the_signed_one_is_refused() {
     let mut image = image(&[b"one"]);
-    check_source(&image).unwrap();
+    source::check_source(&image).unwrap();
     image.config = Bytes::from_static(b"{}");
-    let error = check_source(&image).unwrap_err();
+    let error = source::check_source(&image).unwrap_err();
     assert!(matches!(error, LoadError::Source { part: "config", .. }));
-}
-
-#[tokio::test]
-async fn the_stream_is_the_archive() {
-    let big: &'static [u8] = vec![7; 3 << 20].leak();
-    let image = image(&[big, b"two"]);
-    let stream = stream(&image, "a:b", 0).unwrap();
-    let chunks: Vec<_> = stream.body.map(Result::unwrap).collect().await;
-    let mut expected = Vec::new();
-    Archive::new(&image, "a:b", 0).write(&mut expected).unwrap();
-    assert!(chunks.concat() == expected);
-    assert_eq!(stream.sent.load(Ordering::Relaxed), expected.len() as u64);
-}
-
-#[tokio::test]
-async fn a_broken_layer_ends_the_stream_with_an_error_that_names_it() {
-    let mut image = image(&[b"one", b"two"]);
-    let bad = image.layers[1].digest;
-    let good = Arc::clone(&image.open);
-    image.open = Arc::new(move |digest| {
-        if *digest == bad {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "wrong byte"));
-        }
-        good(digest)
-    });
-    let stream = stream(&image, "a:b", 0).unwrap();
-    let last = stream.body.collect::<Vec<_>>().await.pop().unwrap();
-    let text = last.unwrap_err().to_string();
-    assert!(text.contains(&bad.to_string()), "{text}");
-    assert!(text.contains("wrong byte"), "{text}");
-    assert_eq!(stream.broken.lock().unwrap().as_ref().unwrap().0, bad);
 }

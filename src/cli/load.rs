@@ -1,0 +1,141 @@
+//! `lfctl bundle load`: the images of a bundle into the engine.
+
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use super::Context;
+use super::bundle::Which;
+use super::failure::{Failure, Kind};
+use super::findings::refuse_if_blocked;
+use super::signal::asked_to_stop;
+use crate::bundle::open::Bundle;
+use crate::engine::docker::Docker;
+use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
+use crate::install::images;
+use crate::install::load::{Loaded, load_images};
+use crate::install::preflight::{DiskNeed, examine_load};
+use crate::oci::digest::Digest;
+use crate::sys::disk::Disk;
+
+/// Arguments of `lfctl bundle load`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Say what would be loaded, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What is printed in the end.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Outcome<'a> {
+    event: &'static str,
+    bundle: Digest,
+    route: LoadRoute,
+    sent_bytes: u64,
+    images: &'a [Loaded],
+}
+
+/// What `--dry-run` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Plan {
+    event: &'static str,
+    bundle: Digest,
+    route: LoadRoute,
+    /// References of the images that the engine does not hold.
+    missing: Vec<String>,
+    disk: DiskNeed,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let bundle = self.which.open(context)?;
+        let engine = Docker::connect(&context.engine).await?;
+        let facts = engine.facts().await?;
+        let plan = plan(&bundle, &engine, &facts).await?;
+        let findings = examine_load(&facts, &bundle.manifest().platform, &plan.disk);
+        if self.dry_run {
+            context.print_line(&plan, &plan.to_string())?;
+            return refuse_if_blocked(context, &findings);
+        }
+        refuse_if_blocked(context, &findings)?;
+        let sources = images::sources(&bundle)?;
+        let loaded = tokio::select! {
+            loaded = load_images(&engine, &facts, sources, context.reporter.as_ref()) => loaded?,
+            () = asked_to_stop() => {
+                return Err(Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
+                    .hint("run the same command again; it goes on where this one stopped"));
+            }
+        };
+        let outcome = Outcome {
+            event: "loaded",
+            bundle: bundle.digest(),
+            route: plan.route,
+            sent_bytes: loaded.iter().map(|image| image.sent_bytes).sum(),
+            images: &loaded,
+        };
+        context.print_line(&outcome, &outcome.to_string())
+    }
+}
+
+async fn plan<E: ContainerEngine>(
+    bundle: &Bundle,
+    engine: &E,
+    facts: &EngineFacts,
+) -> Result<Plan, Failure> {
+    let route = LoadRoute::of(facts);
+    let mut missing = Vec::new();
+    for (key, image) in images::expected(bundle, facts) {
+        if engine.image(&image.id).await?.is_none() {
+            missing.extend(bundle.manifest().images.get(&key));
+        }
+    }
+    let disk = Disk::of(std::path::Path::new(&facts.data_root)).ok();
+    let bytes = images::room(missing.iter().copied(), route);
+    let mut references: Vec<_> = missing
+        .iter()
+        .map(|image| image.reference.clone())
+        .collect();
+    references.sort();
+    references.dedup();
+    Ok(Plan {
+        event: "plan",
+        bundle: bundle.digest(),
+        route,
+        missing: references,
+        disk: DiskNeed::on(disk.as_ref(), &facts.data_root, "loading", bytes),
+    })
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for reference in &self.missing {
+            writeln!(f, "  do   load image {reference}")?;
+        }
+        let free = self
+            .disk
+            .free
+            .map_or("unknown".to_owned(), |free| HumanBytes(free).to_string());
+        let need = HumanBytes(self.disk.bytes);
+        write!(f, "{}: {need} for loading, {free} free", self.disk.path)
+    }
+}
+
+impl std::fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for image in self.images {
+            writeln!(f, "{}  {}", image.id, image.reference)?;
+        }
+        let there = self.images.iter().filter(|image| image.already_present);
+        write!(
+            f,
+            "{} images, {} were there; {} sent",
+            self.images.len(),
+            there.count(),
+            HumanBytes(self.sent_bytes)
+        )
+    }
+}

@@ -1,0 +1,102 @@
+//! How images go to an engine, and why that way. Decided by facts alone.
+
+use serde::Serialize;
+
+use super::{EngineFacts, EngineKind};
+
+/// A way of loading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoadRoute {
+    /// For Docker's classic store: layers inflated, those that it holds left
+    /// out, several images at once.
+    Inflated {
+        /// How many images at once.
+        at_once: usize,
+    },
+    /// For every other store: whole images, one after the other, layers as
+    /// they are stored.
+    Stored,
+}
+
+impl LoadRoute {
+    /// The way for this engine.
+    pub fn of(facts: &EngineFacts) -> Self {
+        if facts.kind == EngineKind::Docker && !facts.containerd_store {
+            // One more than there are CPUs: an engine waits for the disk now
+            // and then. More only share what there is.
+            let at_once = usize::try_from(facts.cpus).unwrap_or(4).clamp(1, 3) + 1;
+            Self::Inflated { at_once }
+        } else {
+            Self::Stored
+        }
+    }
+
+    /// How many images go to the engine at once.
+    pub fn at_once(self) -> usize {
+        match self {
+            Self::Inflated { at_once } => at_once,
+            Self::Stored => 1,
+        }
+    }
+
+    /// The way and its reason, in one line.
+    pub fn explain(self, facts: &EngineFacts) -> String {
+        let store = &facts.storage_driver;
+        match self {
+            Self::Inflated { at_once } => format!(
+                "up to {at_once} images at once, layers inflated, without those that are there: \
+                 the engine's own store ({store}) takes them so, and inflates slower than lfctl"
+            ),
+            Self::Stored if facts.kind == EngineKind::Podman => {
+                "one image after the other, layers as they are stored: Podman takes only whole \
+                 images and checks each layer as stored"
+                    .to_owned()
+            }
+            Self::Stored => format!(
+                "one image after the other, layers as they are stored: a containerd store \
+                 ({store}) keeps each layer as stored"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> EngineFacts {
+        EngineFacts {
+            kind: EngineKind::Docker,
+            version: "20.10.24".to_owned(),
+            api_version: "1.41".to_owned(),
+            storage_driver: "overlay2".to_owned(),
+            containerd_store: false,
+            rootless: false,
+            data_root: "/var/lib/docker".to_owned(),
+            os: "linux".to_owned(),
+            architecture: "amd64".to_owned(),
+            cpus: 2,
+            memory: 8 << 30,
+            cgroup_version: "2".to_owned(),
+            proxies: Vec::new(),
+            socket: "/var/run/docker.sock".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_the_classic_store_takes_inflated_layers() {
+        let mut facts = facts();
+        facts.cpus = 2;
+        assert_eq!(LoadRoute::of(&facts), LoadRoute::Inflated { at_once: 3 });
+        facts.cpus = 64;
+        assert_eq!(LoadRoute::of(&facts).at_once(), 4);
+        facts.cpus = 0;
+        assert_eq!(LoadRoute::of(&facts).at_once(), 2);
+        facts.containerd_store = true;
+        assert_eq!(LoadRoute::of(&facts), LoadRoute::Stored);
+        facts.containerd_store = false;
+        facts.kind = EngineKind::Podman;
+        assert_eq!(LoadRoute::of(&facts).at_once(), 1);
+    }
+}
