@@ -13,6 +13,8 @@ mod doctor;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod flips;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod journey;
