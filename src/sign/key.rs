@@ -5,8 +5,10 @@ use std::io::Cursor;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use blake2::{Blake2b512, Digest as _};
 use minisign::{KeyPair, PublicKey, PublicKeyBox, SecretKeyBox, SignatureBox};
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use super::{KeyId, SignError};
 
@@ -18,6 +20,10 @@ const ENCRYPTED_PREFIX: &str = "RWRTY";
 /// Bytes of a decoded secret key, and of the checksum at its end.
 const SECRET_KEY_BYTES: usize = 158;
 const CHECKSUM_BYTES: usize = 32;
+/// Where a decoded secret key has the id, and the secret half itself.
+const KEY_ID_AT: usize = 54;
+const SECRET_AT: usize = 62;
+const SECRET_BYTES: usize = 64;
 /// Base64 characters of the signature line and of the line that signs the
 /// trusted comment. Checked first, since the crate slices without looking.
 const SIGNATURE_LINES: [(usize, usize); 2] = [(1, 100), (3, 88)];
@@ -216,25 +222,44 @@ impl SecretKey {
         &self.public
     }
 
-    /// Signs `bytes` and the comment; returns the text of the signature file.
-    pub fn sign(&self, bytes: &[u8], trusted_comment: &str) -> Result<String, SignError> {
+    /// Signs `bytes` and the comment; returns the text of the signature file,
+    /// which is the same whenever the same is signed.
+    pub fn sign(&self, bytes_to_sign: &[u8], trusted_comment: &str) -> Result<String, SignError> {
         if trusted_comment.chars().any(char::is_control)
             || trusted_comment.trim() != trusted_comment
         {
             return Err(SignError::Comment);
         }
-        minisign::sign(
-            Some(&self.public.key),
-            &self.key,
-            Cursor::new(bytes),
-            Some(trusted_comment),
-            Some(UNTRUSTED_COMMENT),
-        )
-        .map(SignatureBox::into_string)
-        .map_err(|error| SignError::Crypto {
-            action: "sign",
-            reason: error.to_string(),
-        })
+        // The crate that reads and verifies mixes noise into each signature;
+        // plain Ed25519 (RFC 8032) gives the same one for the same bytes.
+        let bytes = Zeroizing::new(self.key.to_bytes());
+        let (id, secret) = bytes
+            .get(KEY_ID_AT..SECRET_AT + SECRET_BYTES)
+            .and_then(|bytes| bytes.split_at_checked(SECRET_AT - KEY_ID_AT))
+            .ok_or_else(|| crypto("it is too short"))?;
+        let secret = ed25519_compact::SecretKey::from_slice(secret).map_err(crypto)?;
+        let prehash = Blake2b512::digest(bytes_to_sign);
+        let signature = secret.sign(prehash, None);
+        let global = secret.sign(
+            [signature.as_ref(), trusted_comment.as_bytes()].concat(),
+            None,
+        );
+        let line = STANDARD.encode([b"ED", id, signature.as_ref()].concat());
+        let text = format!(
+            "untrusted comment: {UNTRUSTED_COMMENT}\n{line}\ntrusted comment: {trusted_comment}\n{}\n",
+            STANDARD.encode(global)
+        );
+        // A secret half that belongs to another public one must not pass.
+        self.public
+            .verify(bytes_to_sign, &Signature::parse(&text)?)
+            .map(|()| text)
+    }
+}
+
+fn crypto(reason: impl fmt::Display) -> SignError {
+    SignError::Crypto {
+        action: "sign",
+        reason: reason.to_string(),
     }
 }
 
@@ -313,6 +338,14 @@ mod tests {
         let error = key.public().verify(b"other", &signature).unwrap_err();
         assert!(matches!(error, SignError::Wrong { .. }), "{error}");
         assert!(secret().public().verify(b"index", &signature).is_err());
+    }
+
+    #[test]
+    fn the_same_bytes_have_the_same_signature() {
+        let key = secret();
+        let text = key.sign(b"index", "name=a").unwrap();
+        assert_eq!(key.sign(b"index", "name=a").unwrap(), text);
+        assert_ne!(key.sign(b"other", "name=a").unwrap(), text);
     }
 
     #[test]
