@@ -2,6 +2,7 @@
 
 #[cfg(feature = "pull")]
 pub mod create;
+pub mod diff;
 mod documents;
 pub mod fake;
 pub mod layout;
@@ -9,6 +10,7 @@ pub mod lock;
 pub mod manifest;
 pub mod open;
 pub mod receipt;
+pub mod sbom;
 pub mod spec;
 
 pub use open::{Bundle, OpenError, UntrustedBundle};

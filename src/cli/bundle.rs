@@ -25,6 +25,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Show what a bundle holds, after checking its signature
     Inspect(InspectArgs),
+    /// Print the list of packages in the images, as `CycloneDX` JSON
+    Sbom(super::sbom::Args),
+    /// Show what changes from one bundle to another
+    Diff(super::diff::Args),
     /// Load the images into the engine and nothing else
     Load(super::load::Args),
 }
@@ -38,6 +42,8 @@ impl Command {
             Self::Verify(_) => "bundle verify",
             Self::Inspect(_) => "bundle inspect",
             Self::Load(_) => "bundle load",
+            Self::Sbom(_) => "bundle sbom",
+            Self::Diff(_) => "bundle diff",
         }
     }
 
@@ -47,7 +53,7 @@ impl Command {
             #[cfg(feature = "pull")]
             Self::Create(_) => true,
             Self::Load(_) => true,
-            Self::Verify(_) | Self::Inspect(_) => false,
+            Self::Verify(_) | Self::Inspect(_) | Self::Sbom(_) | Self::Diff(_) => false,
         }
     }
 
@@ -58,6 +64,8 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::Load(args) => args.run(context).await,
+            Self::Sbom(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
         }
     }
 }
@@ -67,6 +75,13 @@ impl Command {
 pub(super) struct Which {
     #[command(flatten)]
     bundle: BundleArg,
+    #[command(flatten)]
+    trust: TrustArg,
+}
+
+/// Whose signature counts.
+#[derive(Debug, clap::Args)]
+pub(super) struct TrustArg {
     /// Trust this public key alone, instead of the keys of this host
     #[arg(long, value_name = "FILE", conflicts_with = "insecure_skip_signature")]
     trusted_key: Option<PathBuf>,
@@ -74,12 +89,21 @@ pub(super) struct Which {
 
 impl Which {
     pub(super) fn open(&self, context: &Context) -> Result<Bundle, Failure> {
+        match self.trust.store()? {
+            Some(store) => Ok(UntrustedBundle::open(&self.bundle.path()?)?.verify(&store)?),
+            None => self.bundle.open(context),
+        }
+    }
+}
+
+impl TrustArg {
+    /// The store that was named, instead of the host's.
+    pub(super) fn store(&self) -> Result<Option<TrustStore>, Failure> {
         let Some(file) = &self.trusted_key else {
-            return self.bundle.open(context);
+            return Ok(None);
         };
         let key = TrustedKey::parse(&fs::read_to_string(file)?)?;
-        let untrusted = UntrustedBundle::open(&self.bundle.path()?)?;
-        Ok(untrusted.verify(&TrustStore::of([key]))?)
+        Ok(Some(TrustStore::of([key])))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod completions;
 #[cfg(feature = "pull")]
 pub mod create;
+pub mod diff;
 pub mod doctor;
 pub mod failure;
 mod findings;
@@ -16,6 +17,7 @@ pub mod key;
 pub mod load;
 pub mod logs;
 pub mod password;
+pub mod sbom;
 mod signal;
 pub mod status;
 pub mod trust;

@@ -4,5 +4,6 @@ pub mod archive;
 pub mod blob;
 pub mod digest;
 pub mod image;
+pub mod layer;
 #[cfg(feature = "pull")]
 pub mod registry;

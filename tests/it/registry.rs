@@ -20,6 +20,7 @@ use crate::support::bundle::{LocalRegistry, Parts, key, noise};
 
 mod faults;
 mod network;
+mod sbom;
 
 const APP: &str = "docker.io/rehearsal/app:1.0.0";
 const GATEWAY: &str = "quay.io/rehearsal/gateway:1.0.0";

@@ -23,6 +23,7 @@ use super::lock::{self, Lock};
 use super::manifest::Platform;
 use super::open::{OpenError, UntrustedBundle};
 use super::receipt::Receipt;
+use super::sbom::{self, Bom, LayerContent};
 use super::spec::{BundleSpec, SpecError, parse_platform, parse_reference, tagged};
 use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
@@ -166,20 +167,26 @@ pub async fn create(
             .collect(),
         trust: spec.trust.clone(),
         delta: None,
-        sbom: false,
+        sbom: options.sbom,
     })?;
     let partial = PartialSet::whole(&options.output).map_err(CreateError::Write)?;
     partial
         .reserve(planned.size())
         .map_err(CreateError::Write)?;
-    let scan = None::<pipeline::Scan<()>>;
+    let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
     let slots = planned.slots();
     let stored = layers::pull(&registry, &sources, slots, &partial, scan, reporter).await?;
-    let unpacked = stored
-        .iter()
-        .map(|(digest, stored)| (*digest, stored.unpacked))
-        .collect();
-    let signed = planned.seal(&unpacked, None)?.sign(key)?;
+    let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
+    for (digest, stored) in stored {
+        unpacked.insert(digest, stored.unpacked);
+        contents.extend(stored.scanned.map(|content| (digest, content)));
+    }
+    let bom = options
+        .sbom
+        .then(|| Bom::of(planned.manifest(), &contents).to_json())
+        .transpose()
+        .map_err(LayoutError::Json)?;
+    let signed = planned.seal(&unpacked, bom)?.sign(key)?;
     let receipt = finish(partial, signed, key.public().clone(), options, reporter).await?;
     Ok(Created { receipt, lock })
 }

@@ -34,7 +34,6 @@ pub(super) struct Stored<T> {
     /// Bytes once inflated.
     pub(super) unpacked: u64,
     /// What the scan found, if there was one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no scan is plugged in yet"))]
     pub(super) scanned: Option<T>,
 }
 

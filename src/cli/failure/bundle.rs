@@ -6,6 +6,7 @@ use super::{Failure, Kind};
 #[cfg(feature = "pull")]
 use crate::bundle::create::CreateError;
 use crate::bundle::lock::LockError;
+use crate::bundle::sbom::SbomError;
 use crate::bundle::spec::SpecError;
 #[cfg(feature = "pull")]
 use crate::oci::registry::{RegistryError, RequestError};
@@ -50,6 +51,17 @@ impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         Self::from_error(Kind::Config, &error)
             .hint("run `lfctl bundle create` without `--locked` to write a new lock")
+    }
+}
+
+impl From<SbomError> for Failure {
+    fn from(error: SbomError) -> Self {
+        match error {
+            SbomError::Open(error) => error.into(),
+            SbomError::Absent(_) => Self::from_error(Kind::Failed, &error)
+                .hint("name the bundle that it builds on, or one made without `--base`"),
+            _ => Self::from_error(Kind::Failed, &error),
+        }
     }
 }
 

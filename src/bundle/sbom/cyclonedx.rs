@@ -1,0 +1,337 @@
+//! The document: `CycloneDX` 1.5 as JSON.
+//!
+//! Deterministic: lists are sorted, the time is the bundle's own, and the
+//! serial number follows from the images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use super::licence::{self, Licence};
+use super::packages::{Distribution, Manager, Package};
+use super::{ImageContent, LayerContent};
+use crate::bundle::manifest::{BundleImage, BundleManifest};
+use crate::oci::digest::Digest;
+
+/// What a package URL leaves as it is.
+const PURL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+const ROOT: &str = "release";
+
+/// A bill of materials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bom {
+    #[serde(rename = "bomFormat")]
+    format: String,
+    spec_version: String,
+    serial_number: String,
+    version: u32,
+    metadata: Metadata,
+    /// Images and packages.
+    pub components: Vec<Component>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Metadata {
+    timestamp: String,
+    tools: Tools,
+    component: Component,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Tools {
+    components: Vec<Component>,
+}
+
+/// Something that is inside.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Such as `container` or `library`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(rename = "bom-ref", default, skip_serializing_if = "String::is_empty")]
+    reference: String,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hashes: Vec<Hash>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    licenses: Vec<LicenceChoice>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    purl: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Hash {
+    alg: String,
+    content: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LicenceChoice {
+    License(NamedLicence),
+    Expression(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum NamedLicence {
+    Id(String),
+    Name(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Dependency {
+    #[serde(rename = "ref")]
+    of: String,
+    #[serde(rename = "dependsOn", default, skip_serializing_if = "Vec::is_empty")]
+    on: Vec<String>,
+}
+
+/// What stays the same of a package when its version changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PackageKey {
+    /// Such as `deb`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Such as `amd64`; may be empty.
+    pub architecture: String,
+}
+
+impl Bom {
+    /// The bill of a bundle, out of the content of its layers by digest.
+    /// Layers that are not among them count as empty.
+    pub fn of(manifest: &BundleManifest, layers: &BTreeMap<Digest, LayerContent>) -> Self {
+        let images: BTreeMap<Digest, &BundleImage> = manifest
+            .images
+            .values()
+            .map(|image| (image.manifest, image))
+            .collect();
+        let mut components = BTreeMap::new();
+        let mut dependencies = Vec::new();
+        for image in images.values() {
+            let stack = image
+                .layers
+                .iter()
+                .filter_map(|layer| layers.get(&layer.digest));
+            let content = ImageContent::of(stack);
+            let mut on = BTreeSet::new();
+            for package in &content.packages {
+                let component = of_package(package, content.distribution.as_ref());
+                on.insert(component.reference.clone());
+                components.insert((1, component.reference.clone()), component);
+            }
+            let component = of_image(image);
+            dependencies.push(Dependency {
+                of: component.reference.clone(),
+                on: on.into_iter().collect(),
+            });
+            components.insert((0, component.reference.clone()), component);
+        }
+        dependencies.sort_by(|a, b| a.of.cmp(&b.of));
+        dependencies.insert(
+            0,
+            Dependency {
+                of: ROOT.to_owned(),
+                on: dependencies.iter().map(|image| image.of.clone()).collect(),
+            },
+        );
+        Self {
+            format: "CycloneDX".to_owned(),
+            spec_version: "1.5".to_owned(),
+            serial_number: serial_number(manifest),
+            version: 1,
+            metadata: Metadata {
+                timestamp: manifest.created.to_string(),
+                tools: Tools {
+                    components: vec![Component {
+                        kind: "application".to_owned(),
+                        name: "lfctl".to_owned(),
+                        version: env!("CARGO_PKG_VERSION").to_owned(),
+                        ..Component::default()
+                    }],
+                },
+                component: Component {
+                    kind: "application".to_owned(),
+                    reference: ROOT.to_owned(),
+                    name: manifest.release.name.clone(),
+                    version: manifest.release.version.to_string(),
+                    ..Component::default()
+                },
+            },
+            components: components.into_values().collect(),
+            dependencies,
+        }
+    }
+
+    /// The document.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads a document that [`Bom::to_json`] wrote.
+    pub fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// Versions of the packages in an image, named by its manifest.
+    pub fn packages(&self, image: &Digest) -> BTreeMap<PackageKey, BTreeSet<String>> {
+        let reference = image_reference(image);
+        let on = self
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.of == reference)
+            .flat_map(|dependency| &dependency.on)
+            .collect::<BTreeSet<_>>();
+        let mut packages: BTreeMap<PackageKey, BTreeSet<String>> = BTreeMap::new();
+        for component in &self.components {
+            if on.contains(&component.reference) {
+                let versions = packages.entry(component.key()).or_default();
+                versions.insert(component.version.clone());
+            }
+        }
+        packages
+    }
+}
+
+impl Component {
+    fn key(&self) -> PackageKey {
+        let kind = self
+            .purl
+            .strip_prefix("pkg:")
+            .and_then(|rest| rest.split_once('/'));
+        let (_, arch) = self.purl.split_once("?arch=").unwrap_or_default();
+        PackageKey {
+            kind: kind.map_or_else(String::new, |(kind, _)| kind.to_owned()),
+            name: self.name.clone(),
+            architecture: arch.split('&').next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+fn image_reference(manifest: &Digest) -> String {
+    format!("image:{manifest}")
+}
+
+fn of_image(image: &BundleImage) -> Component {
+    let (name, tag) = image
+        .reference
+        .rsplit_once(':')
+        .unwrap_or((&image.reference, ""));
+    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
+    Component {
+        kind: "container".to_owned(),
+        reference: image_reference(&image.manifest),
+        name: name.to_owned(),
+        version: tag.to_owned(),
+        hashes: vec![Hash {
+            alg: "SHA-256".to_owned(),
+            content: image.manifest.hex(),
+        }],
+        purl: format!(
+            "pkg:oci/{}@{}?repository_url={}&tag={}",
+            encoded(last),
+            encoded(&image.manifest.to_string()),
+            encoded(name),
+            encoded(tag)
+        ),
+        ..Component::default()
+    }
+}
+
+fn of_package(package: &Package, distribution: Option<&Distribution>) -> Component {
+    let kind = match package.manager {
+        Manager::Dpkg => "deb",
+        Manager::Apk => "apk",
+    };
+    let namespace = match (distribution, package.manager) {
+        (Some(distribution), _) => distribution.id.as_str(),
+        (None, Manager::Dpkg) => "debian",
+        (None, Manager::Apk) => "alpine",
+    };
+    let mut purl = format!(
+        "pkg:{kind}/{}/{}@{}",
+        encoded(namespace),
+        encoded(&package.name),
+        encoded(&package.version)
+    );
+    let release = distribution
+        .filter(|distribution| !distribution.version.is_empty())
+        .map(|distribution| format!("{}-{}", distribution.id, distribution.version));
+    let qualifiers: Vec<_> = [
+        (
+            "arch",
+            Some(package.architecture.as_str()).filter(|arch| !arch.is_empty()),
+        ),
+        ("distro", release.as_deref()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(format!("{name}={}", encoded(value?))))
+    .collect();
+    if !qualifiers.is_empty() {
+        purl = format!("{purl}?{}", qualifiers.join("&"));
+    }
+    Component {
+        kind: "library".to_owned(),
+        reference: purl.clone(),
+        name: package.name.clone(),
+        version: package.version.clone(),
+        licenses: licences(&package.licences),
+        purl,
+        ..Component::default()
+    }
+}
+
+/// One expression, or any number of licences: `CycloneDX` takes no mixture.
+fn licences(texts: &[String]) -> Vec<LicenceChoice> {
+    if let [text] = texts
+        && licence::is_expression(text)
+    {
+        return vec![LicenceChoice::Expression(text.clone())];
+    }
+    let named: BTreeSet<_> = texts
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| licence::spdx(text))
+        .collect();
+    named
+        .into_iter()
+        .map(|licence| {
+            LicenceChoice::License(match licence {
+                Licence::Id(id) => NamedLicence::Id(id.to_owned()),
+                Licence::Name(name) => NamedLicence::Name(name),
+            })
+        })
+        .collect()
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, PURL).to_string()
+}
+
+/// A UUID of version 8, which is made as one likes, out of the images.
+fn serial_number(manifest: &BundleManifest) -> String {
+    let mut text = manifest.release.to_string();
+    for image in manifest.images.values() {
+        text.push_str(&image.manifest.to_string());
+    }
+    let hex = Digest::of(text.as_bytes()).hex();
+    format!(
+        "urn:uuid:{}-{}-8{}-8{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..32]
+    )
+}

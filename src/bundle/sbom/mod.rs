@@ -1,0 +1,99 @@
+//! The software bill of materials: which packages are in the images.
+//!
+//! Each layer is looked at once, while it passes, and only what a package
+//! manager wrote down is kept of it ([`scan`]). What an image holds follows
+//! from its layers from the base up ([`ImageContent::of`]), and the document
+//! from its images ([`Bom::of`]). Everything but the scan is pure, and the same
+//! layers give the same bytes.
+
+mod cyclonedx;
+mod licence;
+mod packages;
+mod recompute;
+mod scan;
+
+pub use cyclonedx::{Bom, Component, PackageKey};
+pub use packages::{Manager, Package};
+pub use recompute::{SbomError, recompute, stored};
+pub use scan::{LayerContent, scan};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use packages::Distribution;
+use scan::Found;
+
+/// Links that are followed from a package to its licence.
+const HOPS: usize = 5;
+
+/// What the package databases of an image say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageContent {
+    /// The packages, each with its licences.
+    pub packages: BTreeSet<Package>,
+    /// The distribution, where the image names one.
+    pub distribution: Option<Distribution>,
+}
+
+impl ImageContent {
+    /// Puts the layers of an image on top of each other, from the base up.
+    pub fn of<'a>(layers: impl IntoIterator<Item = &'a LayerContent>) -> Self {
+        let mut files: BTreeMap<&str, &Found> = BTreeMap::new();
+        for layer in layers {
+            files.retain(|path, _| !layer.hides(path));
+            files.extend(
+                layer
+                    .files
+                    .iter()
+                    .map(|(path, found)| (path.as_str(), found)),
+            );
+        }
+        let distribution = ["etc/os-release", "usr/lib/os-release"]
+            .iter()
+            .find_map(|path| match files.get(path) {
+                Some(Found::Distribution(distribution)) => Some(distribution.clone()),
+                _ => None,
+            });
+        let mut packages = BTreeSet::new();
+        for found in files.values() {
+            let Found::Packages(list) = found else {
+                continue;
+            };
+            for package in list {
+                let mut package = package.clone();
+                if package.manager == Manager::Dpkg {
+                    package.licences = licences(&files, &package.name);
+                }
+                packages.insert(package);
+            }
+        }
+        Self {
+            packages,
+            distribution,
+        }
+    }
+}
+
+/// The licences that Debian's copyright file of a package names. File and
+/// directory may be links to those of another package.
+fn licences(files: &BTreeMap<&str, &Found>, package: &str) -> Vec<String> {
+    let mut path = format!("usr/share/doc/{package}/copyright");
+    for _ in 0..HOPS {
+        match files.get(path.as_str()) {
+            Some(Found::Licences(licences)) => return licences.clone(),
+            Some(Found::Link(target)) => path.clone_from(target),
+            _ => {
+                let Some(dir) = path.strip_suffix("/copyright") else {
+                    break;
+                };
+                let Some(Found::Link(target)) = files.get(dir) else {
+                    break;
+                };
+                path = format!("{target}/copyright");
+            }
+        }
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests;

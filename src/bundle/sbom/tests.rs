@@ -1,0 +1,259 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::bundle::fake::{Fake, FakeImage, FakeLayer};
+use crate::bundle::manifest::BundleManifest;
+use crate::oci::digest::Digest;
+
+const STATUS: &str =
+    "Package: base-files\nStatus: install ok installed\nVersion: 12.4\nArchitecture: amd64\n";
+const DEP5: &str =
+    "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nLicense: GPL-2+\n";
+
+enum Put<'a> {
+    File(&'a str, &'a str),
+    Link(&'a str, &'a str),
+    Hard(&'a str, &'a str),
+}
+
+use Put::{File, Hard, Link};
+
+fn layer(entries: &[Put<'_>]) -> LayerContent {
+    let mut tar = tar::Builder::new(Vec::new());
+    for entry in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        match entry {
+            File(path, text) => {
+                header.set_size(text.len() as u64);
+                tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+            }
+            Link(path, target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                tar.append_link(&mut header, path, target).unwrap();
+            }
+            Hard(path, target) => {
+                header.set_entry_type(tar::EntryType::Link);
+                tar.append_link(&mut header, path, target).unwrap();
+            }
+        }
+    }
+    scan(&mut tar.into_inner().unwrap().as_slice()).unwrap()
+}
+
+fn names(layers: &[LayerContent]) -> Vec<String> {
+    let content = ImageContent::of(layers);
+    content
+        .packages
+        .iter()
+        .map(|package| format!("{} {}", package.name, package.version))
+        .collect()
+}
+
+fn licences_of(layers: &[LayerContent], name: &str) -> Vec<String> {
+    let content = ImageContent::of(layers);
+    let found = content
+        .packages
+        .into_iter()
+        .find(|package| package.name == name);
+    found.unwrap().licences
+}
+
+#[test]
+fn a_later_database_replaces_an_earlier_one() {
+    let base = layer(&[File("./var/lib/dpkg/status", STATUS)]);
+    let more = STATUS.to_owned() + "\nPackage: curl\nStatus: install ok installed\nVersion: 7\n";
+    let top = layer(&[File("var/lib/dpkg/status", &more)]);
+    assert_eq!(names(std::slice::from_ref(&base)), ["base-files 12.4"]);
+    assert_eq!(names(&[base, top]), ["base-files 12.4", "curl 7"]);
+}
+
+#[test]
+fn packages_of_every_kind_of_database_are_found() {
+    let apk = "P:musl\nV:1.2\nA:x86_64\nL:MIT\n";
+    let found = names(&[layer(&[
+        File(
+            "var/lib/dpkg/status.d/tzdata",
+            "Package: tzdata\nVersion: 2025b\n",
+        ),
+        File(
+            "var/lib/dpkg/status.d/tzdata.md5sums",
+            "Package: no\nVersion: 0\n",
+        ),
+        File("usr/lib/apk/db/installed", apk),
+        File("home/var/lib/dpkg/status", STATUS),
+    ])]);
+    assert_eq!(found, ["tzdata 2025b", "musl 1.2"]);
+}
+
+#[test]
+fn whiteouts_hide_what_lies_below_and_nothing_else() {
+    let base = || layer(&[File("var/lib/dpkg/status", STATUS)]);
+    for gone in [
+        "var/lib/dpkg/.wh.status",
+        "var/lib/.wh.dpkg",
+        ".wh.var",
+        "var/lib/dpkg/.wh..wh..opq",
+        ".wh..wh..opq",
+    ] {
+        assert!(
+            names(&[base(), layer(&[File(gone, "")])]).is_empty(),
+            "{gone}"
+        );
+        // In the same layer a whiteout hides only what came before.
+        let again = layer(&[File("var/lib/dpkg/status", STATUS), File(gone, "")]);
+        assert_eq!(names(&[base(), again]).len(), 1, "{gone}");
+    }
+    for stays in [
+        "var/.wh.status",
+        "var/lib/dpkg/.wh.stat",
+        "var/lib/.wh.dp",
+        "var/lib/apt/.wh..wh..opq",
+    ] {
+        assert_eq!(
+            names(&[base(), layer(&[File(stays, "")])]).len(),
+            1,
+            "{stays}"
+        );
+    }
+    // A link or file in the place of a directory hides it, too.
+    assert!(names(&[base(), layer(&[Link("var", "elsewhere")])]).is_empty());
+}
+
+#[test]
+fn licences_are_found_through_links() {
+    let status = ["a", "b", "c", "d", "e"]
+        .map(|name| STATUS.replace("base-files", name))
+        .join("\n");
+    let layers = [
+        layer(&[
+            File("var/lib/dpkg/status", &status),
+            File("usr/share/doc/a/copyright", DEP5),
+        ]),
+        layer(&[
+            Link("usr/share/doc/b", "a"),
+            Link("usr/share/doc/c/copyright", "../b/copyright"),
+            Hard("usr/share/doc/d/copyright", "./usr/share/doc/a/copyright"),
+            Link("usr/share/doc/e/copyright", "../../../../../../outside"),
+        ]),
+    ];
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(licences_of(&layers, name), ["GPL-2+"], "{name}");
+    }
+    assert!(licences_of(&layers, "e").is_empty());
+}
+
+#[test]
+fn links_in_a_circle_lead_nowhere() {
+    let layers = [layer(&[
+        File("var/lib/dpkg/status", STATUS),
+        Link("usr/share/doc/base-files/copyright", "copyright"),
+    ])];
+    assert!(licences_of(&layers, "base-files").is_empty());
+}
+
+fn bundle() -> (BundleManifest, BTreeMap<Digest, LayerContent>) {
+    let files: &[(&str, &[u8])] = &[
+        ("etc/os-release", b"ID=debian\nVERSION_ID=12\n"),
+        ("var/lib/dpkg/status", STATUS.as_bytes()),
+        ("usr/share/doc/base-files/copyright", DEP5.as_bytes()),
+    ];
+    let base = FakeLayer::plain(files);
+    let mut fake = Fake::small().unwrap();
+    for (key, mark) in [("app", "1"), ("gateway", "2")] {
+        let image = FakeImage::new(vec![base.clone(), FakeLayer::plain(&[(mark, b"")])]);
+        fake = fake.image(key, &format!("docker.io/rehearsal/{key}:1.0.0"), image);
+    }
+    let layers = fake
+        .images
+        .values()
+        .flat_map(|(_, image)| &image.layers)
+        .map(|layer| (layer.digest(), scan(&mut layer.bytes.as_slice()).unwrap()))
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let pair = crate::sign::generate(None).unwrap();
+    let key =
+        crate::sign::SecretKey::parse(secrecy::ExposeSecret::expose_secret(&pair.secret), None)
+            .unwrap();
+    (fake.write(&dir.path().join("a.tar"), &key).unwrap(), layers)
+}
+
+#[test]
+fn the_document_names_each_package_once_and_every_image_that_has_it() {
+    let (manifest, layers) = bundle();
+    let bom = Bom::of(&manifest, &layers);
+    let json: serde_json::Value = serde_json::from_slice(&bom.to_json().unwrap()).unwrap();
+    assert_eq!(json["specVersion"], "1.5");
+    assert_eq!(json["metadata"]["timestamp"], "2026-01-02T03:04:05Z");
+    let packages: Vec<_> = json["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["type"] == "library")
+        .collect();
+    assert_eq!(packages.len(), 1);
+    assert_eq!(
+        packages[0]["purl"],
+        "pkg:deb/debian/base-files@12.4?arch=amd64&distro=debian-12"
+    );
+    assert_eq!(
+        packages[0]["licenses"],
+        serde_json::json!([{"license": {"id": "GPL-2.0-or-later"}}])
+    );
+    let dependencies = json["dependencies"].as_array().unwrap();
+    assert_eq!(dependencies.len(), 3);
+    assert_eq!(dependencies[0]["dependsOn"].as_array().unwrap().len(), 2);
+    for image in &dependencies[1..] {
+        assert_eq!(
+            image["dependsOn"],
+            serde_json::json!([packages[0]["bom-ref"]])
+        );
+    }
+    let uuid = json["serialNumber"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("urn:uuid:")
+        .unwrap();
+    assert_eq!(
+        uuid.split('-').map(str::len).collect::<Vec<_>>(),
+        [8, 4, 4, 4, 12]
+    );
+    assert_eq!(Bom::parse(&bom.to_json().unwrap()).unwrap(), bom);
+    assert_eq!(Bom::of(&manifest, &layers), bom);
+}
+
+#[test]
+fn packages_of_an_image_are_read_back() {
+    let (manifest, layers) = bundle();
+    let bom = Bom::of(&manifest, &layers);
+    let packages = bom.packages(&manifest.images["app"].manifest);
+    let key = PackageKey {
+        kind: "deb".to_owned(),
+        name: "base-files".to_owned(),
+        architecture: "amd64".to_owned(),
+    };
+    assert_eq!(
+        packages,
+        BTreeMap::from([(key, BTreeSet::from(["12.4".to_owned()]))])
+    );
+    assert!(bom.packages(&Digest::of(b"other")).is_empty());
+}
+
+proptest! {
+    #[test]
+    fn no_stack_of_layers_makes_it_panic(paths in prop::collection::vec("(\\.wh\\.|/|\\.|usr|share|doc|var|lib|dpkg|status|copyright|é){1,9}", 0..12)) {
+        let layers: Vec<_> = paths
+            .iter()
+            .map(|path| {
+                let mut header = tar::Header::new_old();
+                let name = &mut header.as_old_mut().name;
+                let bytes = &path.as_bytes()[..path.len().min(name.len())];
+                name[..bytes.len()].copy_from_slice(bytes);
+                header.set_size(0);
+                header.set_cksum();
+                scan(&mut header.as_bytes().as_slice()).unwrap()
+            })
+            .collect();
+        let _ = names(&layers);
+    }
+}

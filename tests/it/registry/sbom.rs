@@ -1,0 +1,100 @@
+//! The list of packages, from layers in a registry to the command line.
+
+use lfctl::bundle::fake::{FakeImage, FakeLayer};
+use serde_json::Value;
+
+use super::{Desk, LocalRegistry, gateway};
+
+const FIRST: &str = "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\nArchitecture: amd64\n\n\
+                     Package: gone\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n";
+const SECOND: &str =
+    "Package: libc6\nStatus: install ok installed\nVersion: 2.36-10\nArchitecture: amd64\n";
+const COPYRIGHT: &str =
+    "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nLicense: Expat\n";
+
+fn debian(status: &str) -> FakeImage {
+    let base = FakeLayer::files(&[
+        (
+            "etc/os-release",
+            b"ID=debian\nVERSION_ID=\"12\"\n".as_slice(),
+        ),
+        ("usr/share/doc/libc6/copyright", COPYRIGHT.as_bytes()),
+    ]);
+    FakeImage::new(vec![
+        base,
+        FakeLayer::files(&[("var/lib/dpkg/status", status.as_bytes())]),
+    ])
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Two bundles, `old.tar` and `new.tar`; the new one made with `more`.
+fn two_bundles(more: &[&str]) -> Desk {
+    let registry = LocalRegistry::start();
+    registry.push("rehearsal/gateway:1.0.0", &gateway());
+    let desk = Desk::new();
+    let (docker, quay) = (
+        format!("docker.io={}", registry.address()),
+        format!("quay.io={}", registry.address()),
+    );
+    for (name, status, more) in [("old.tar", FIRST, &[][..]), ("new.tar", SECOND, more)] {
+        registry.push("rehearsal/app:1.0.0", &debian(status));
+        desk.lfctl(&[&Desk::create(&docker, &quay)[..], more].concat());
+        fs_err::rename(desk.path("a.tar"), desk.path(name)).unwrap();
+    }
+    desk
+}
+
+const TRUST: [&str; 2] = ["--trusted-key", "release.pub"];
+
+#[test]
+fn the_bundle_carries_what_its_layers_hold() {
+    let desk = two_bundles(&["--no-sbom"]);
+    let sbom = |name: &str, more: &[&str]| {
+        json(&desk.lfctl(&[&["bundle", "sbom", name], &TRUST[..], more].concat()))
+    };
+    let inside = sbom("old.tar", &[]);
+    assert_eq!(inside["bomFormat"], "CycloneDX");
+    let components = inside["components"].as_array().unwrap();
+    let libc = components
+        .iter()
+        .find(|one| one["name"] == "libc6")
+        .unwrap();
+    assert_eq!(
+        libc["purl"],
+        "pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12"
+    );
+    assert_eq!(libc["licenses"][0]["license"]["id"], "MIT");
+    let images = components.iter().filter(|one| one["type"] == "container");
+    assert_eq!(images.count(), 2);
+    assert_eq!(sbom("old.tar", &["--recompute"]), inside);
+    // A bundle made without it is read on demand.
+    let shown = desk.lfctl(&[&["bundle", "inspect", "new.tar", "--json"], &TRUST[..]].concat());
+    assert!(json(&shown)["manifest"].get("sbom").is_none());
+    let read = sbom("new.tar", &[]);
+    assert!(read.to_string().contains("libc6@2.36-10"), "{read}");
+}
+
+#[test]
+fn two_bundles_differ_by_images_layers_packages_and_bytes() {
+    let desk = two_bundles(&[]);
+    let diff = ["bundle", "diff", "old.tar", "new.tar"];
+    let found = json(&desk.lfctl(&[&diff[..], &TRUST, &["--json"]].concat()));
+    assert_eq!(found["images"].as_object().unwrap().len(), 1);
+    let packages = found["images"]["app"]["packages"].as_array().unwrap();
+    assert_eq!(packages.len(), 2, "{packages:?}");
+    let added = &found["images"]["app"]["layers-added"][0];
+    assert_eq!(found["carry-bytes"], added["size"]);
+    let text = desk.lfctl(&[&diff[..], &TRUST].concat());
+    for line in ["~ libc6 2.36-9 -> 2.36-10", "- gone 1", "1 come"] {
+        assert!(text.contains(line), "{text}");
+    }
+    // Nobody is trusted on this host.
+    let refused = desk
+        .command(&[&["--root", "root"], &diff[..]].concat())
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(4));
+}
