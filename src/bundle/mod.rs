@@ -9,9 +9,11 @@ pub mod layout;
 pub mod lock;
 pub mod manifest;
 pub mod open;
+pub mod parts;
 pub mod receipt;
 pub mod sbom;
 pub mod spec;
+mod workers;
 
 pub use open::{Bundle, OpenError, UntrustedBundle};
 pub use receipt::Receipt;

@@ -2,24 +2,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::manifest::{Platform, Release};
 use super::open::{Bundle, OpenError, blob_error};
+use super::workers::{self, CHUNK, Watch};
 use crate::oci::digest::Digest;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sign::KeyId;
-
-/// Bytes that a hashing thread holds.
-const CHUNK: usize = 256 << 10;
-/// Time between two reports of progress.
-const TICK: Duration = Duration::from_millis(100);
 
 /// What was verified, for whoever has to show it later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -98,7 +90,9 @@ impl Bundle {
         );
         // The largest last, since threads take from the end.
         unread.sort_by_key(|(_, size)| *size);
-        self.hash_all(unread, &progress)?;
+        workers::run(unread, &progress, |(digest, _), watch| {
+            self.hash(&digest, watch)
+        })?;
         progress.finish(Outcome::Done, Some(format!("{count} layers are right")));
         let manifest = self.manifest();
         Ok(Receipt {
@@ -118,55 +112,18 @@ impl Bundle {
         })
     }
 
-    fn hash_all(&self, blobs: Vec<(Digest, u64)>, progress: &Step<'_>) -> Result<(), OpenError> {
-        let threads = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(blobs.len());
-        let queue = Mutex::new(blobs);
-        let done = AtomicU64::new(0);
-        let stop = AtomicBool::new(false);
-        let (sender, results) = channel();
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                let sender = sender.clone();
-                let (queue, done, stop) = (&queue, &done, &stop);
-                scope.spawn(move || {
-                    while !stop.load(Ordering::Relaxed) {
-                        let next = queue.lock().ok().and_then(|mut queue| queue.pop());
-                        let Some((digest, _)) = next else { break };
-                        let result = self.hash(&digest, done, stop);
-                        if sender.send(result).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            let verdict = loop {
-                match results.recv_timeout(TICK) {
-                    Ok(Err(error)) => break Err(error),
-                    Err(RecvTimeoutError::Disconnected) => break Ok(()),
-                    Ok(Ok(())) | Err(RecvTimeoutError::Timeout) => {}
-                }
-                progress.progress(done.load(Ordering::Relaxed));
-            };
-            stop.store(true, Ordering::Relaxed);
-            verdict
-        })
-    }
-
-    fn hash(&self, digest: &Digest, done: &AtomicU64, stop: &AtomicBool) -> Result<(), OpenError> {
+    fn hash(&self, digest: &Digest, watch: &Watch) -> Result<(), OpenError> {
         use std::io::Read;
         let mut reader = self.reader(digest)?;
         let mut buffer = vec![0; CHUNK];
-        while !stop.load(Ordering::Relaxed) {
+        while !watch.is_over() {
             let read = reader
                 .read(&mut buffer)
                 .map_err(|error| blob_error(error, self.role(digest), digest))?;
             if read == 0 {
                 break;
             }
-            done.fetch_add(read as u64, Ordering::Relaxed);
+            watch.count(read);
         }
         Ok(())
     }

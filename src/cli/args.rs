@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::Context;
 use super::failure::{Failure, Kind};
+use super::{Context, parts};
 use crate::bundle::open::{Bundle, UntrustedBundle};
+use crate::bundle::parts::{EXTENSION, list_of};
 use crate::report::event::{Level, notice};
 use crate::sign::TrustStore;
 
@@ -21,12 +22,15 @@ pub struct NameArg {
 /// Which bundle, and how far it is trusted.
 #[derive(Debug, clap::Args)]
 pub struct BundleArg {
-    /// The bundle; may be left out when exactly one `*.tar` lies here or beside lfctl
+    /// The bundle; may be left out when exactly one `*.tar` or `*.parts` lies here or beside lfctl
     #[arg(value_name = "BUNDLE")]
     pub bundle: Option<PathBuf>,
     /// Take the bundle without checking who signed it; the audit log keeps that
     #[arg(long)]
     pub insecure_skip_signature: bool,
+    /// Look for the parts of the bundle here as well; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub parts_in: Vec<PathBuf>,
 }
 
 impl BundleArg {
@@ -37,13 +41,12 @@ impl BundleArg {
     /// No bundle or several, no trusted key, or a bundle that is not what a
     /// trusted key signed.
     pub(super) fn open(&self, context: &Context) -> Result<Bundle, Failure> {
-        let untrusted = UntrustedBundle::open(&self.path()?)?;
         if !self.insecure_skip_signature {
-            let store =
-                TrustStore::load(&context.paths.trusted_keys(), &context.paths.revoked_keys())?;
-            return Ok(untrusted.verify(&store)?);
+            let paths = &context.paths;
+            let store = TrustStore::load(&paths.trusted_keys(), &paths.revoked_keys())?;
+            return self.open_trusting(Some(&store), context);
         }
-        let bundle = untrusted.trust_blindly()?;
+        let bundle = self.open_trusting(None, context)?;
         notice(
             context.reporter.as_ref(),
             Level::Warning,
@@ -51,6 +54,23 @@ impl BundleArg {
             "nobody vouches for this bundle: its signature was not checked",
         );
         Ok(bundle)
+    }
+
+    /// The same with the keys of `store`; without one, whoever signed it.
+    pub(super) fn open_trusting(
+        &self,
+        store: Option<&TrustStore>,
+        context: &Context,
+    ) -> Result<Bundle, Failure> {
+        let path = self.path()?;
+        if let Some(list) = list_of(&path) {
+            return parts::open(&list, &self.parts_in, store, context);
+        }
+        let untrusted = UntrustedBundle::open(&path)?;
+        Ok(match store {
+            Some(store) => untrusted.verify(store)?,
+            None => untrusted.trust_blindly()?,
+        })
     }
 
     pub(super) fn path(&self) -> Result<PathBuf, Failure> {
@@ -93,7 +113,8 @@ fn bundles_in(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "tar") && path.is_file() {
+        let is_bundle = |extension| extension == "tar" || extension == EXTENSION;
+        if path.extension().is_some_and(is_bundle) && path.is_file() {
             found.push(path);
         }
     }

@@ -11,7 +11,7 @@ use super::Context;
 use super::args::BundleArg;
 use super::failure::Failure;
 use crate::bundle::manifest::BundleManifest;
-use crate::bundle::open::{Bundle, UntrustedBundle};
+use crate::bundle::open::Bundle;
 use crate::oci::digest::Digest;
 use crate::sign::{KeyId, TrustStore, TrustedKey};
 
@@ -29,6 +29,8 @@ pub enum Command {
     Sbom(super::sbom::Args),
     /// Show what changes from one bundle to another
     Diff(super::diff::Args),
+    /// Cut a bundle into parts for smaller media, with a signed list
+    Split(super::parts::Args),
     /// Load the images into the engine and nothing else
     Load(super::load::Args),
 }
@@ -42,6 +44,7 @@ impl Command {
             Self::Verify(_) => "bundle verify",
             Self::Inspect(_) => "bundle inspect",
             Self::Load(_) => "bundle load",
+            Self::Split(_) => "bundle split",
             Self::Sbom(_) => "bundle sbom",
             Self::Diff(_) => "bundle diff",
         }
@@ -53,7 +56,9 @@ impl Command {
             #[cfg(feature = "pull")]
             Self::Create(_) => true,
             Self::Load(_) => true,
-            Self::Verify(_) | Self::Inspect(_) | Self::Sbom(_) | Self::Diff(_) => false,
+            Self::Verify(_) | Self::Inspect(_) | Self::Split(_) | Self::Sbom(_) | Self::Diff(_) => {
+                false
+            }
         }
     }
 
@@ -64,6 +69,7 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::Load(args) => args.run(context).await,
+            Self::Split(args) => args.run(context),
             Self::Sbom(args) => args.run(context),
             Self::Diff(args) => args.run(context),
         }
@@ -90,7 +96,7 @@ pub(super) struct TrustArg {
 impl Which {
     pub(super) fn open(&self, context: &Context) -> Result<Bundle, Failure> {
         match self.trust.store()? {
-            Some(store) => Ok(UntrustedBundle::open(&self.bundle.path()?)?.verify(&store)?),
+            Some(store) => self.bundle.open_trusting(Some(&store), context),
             None => self.bundle.open(context),
         }
     }

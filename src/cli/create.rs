@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
-use super::Context;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
 use super::signal::asked_to_stop;
+use super::{Context, parts};
 use crate::bundle::create::{Options, create};
 use crate::bundle::lock::Lock;
 use crate::bundle::spec::BundleSpec;
@@ -45,6 +45,9 @@ pub struct Args {
     /// Leave out the list of packages
     #[arg(long)]
     no_sbom: bool,
+    /// Cut the bundle into parts of SIZE, such as 650M; `4G` makes parts that FAT32 takes
+    #[arg(long, value_name = "SIZE", value_parser = parts::size)]
+    split: Option<u64>,
     /// The lock; beside the spec unless named
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -78,6 +81,7 @@ impl Args {
             created: None,
             sbom: !self.no_sbom,
             output: self.output,
+            split: self.split,
         };
         let created = tokio::select! {
             created = create(&spec, &options, &key, context.reporter.as_ref()) => created?,

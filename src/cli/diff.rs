@@ -11,7 +11,7 @@ use super::args::BundleArg;
 use super::bundle::TrustArg;
 use super::failure::Failure;
 use crate::bundle::diff::{Difference, ImageDifference, diff};
-use crate::bundle::open::{Bundle, UntrustedBundle};
+use crate::bundle::open::Bundle;
 use crate::bundle::sbom::{Bom, SbomError, recompute, stored};
 
 /// Arguments of `lfctl bundle diff`.
@@ -40,13 +40,14 @@ impl Args {
     }
 
     fn open(&self, path: &std::path::Path, context: &Context) -> Result<Bundle, Failure> {
+        let bundle = BundleArg {
+            bundle: Some(path.to_owned()),
+            insecure_skip_signature: self.insecure_skip_signature,
+            parts_in: Vec::new(),
+        };
         match self.trust.store()? {
-            Some(store) => Ok(UntrustedBundle::open(path)?.verify(&store)?),
-            None => BundleArg {
-                bundle: Some(path.to_owned()),
-                insecure_skip_signature: self.insecure_skip_signature,
-            }
-            .open(context),
+            Some(store) => bundle.open_trusting(Some(&store), context),
+            None => bundle.open(context),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod install;
 pub mod key;
 pub mod load;
 pub mod logs;
+pub mod parts;
 pub mod password;
 pub mod sbom;
 mod signal;

@@ -19,6 +19,8 @@ mod hostile;
 #[cfg(test)]
 mod journey;
 #[cfg(test)]
+mod parts;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod refusals;

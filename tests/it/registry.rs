@@ -77,6 +77,7 @@ fn options(address: &str, output: &Path) -> Options {
         created: None,
         sbom: true,
         output: output.to_owned(),
+        split: None,
     }
 }
 

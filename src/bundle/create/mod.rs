@@ -18,10 +18,12 @@ use jiff::Timestamp;
 use oci_spec::distribution::Reference;
 use semver::Version;
 
+use super::documents::trusted_comment;
 use super::layout::{Contents, LayoutError, Planned, Signed};
 use super::lock::{self, Lock};
 use super::manifest::Platform;
 use super::open::{OpenError, UntrustedBundle};
+use super::parts::{Cut, PartError, PartWriter};
 use super::receipt::Receipt;
 use super::sbom::{self, Bom, LayerContent};
 use super::spec::{BundleSpec, SpecError, parse_platform, parse_reference, tagged};
@@ -51,6 +53,8 @@ pub struct Options {
     pub sbom: bool,
     /// Where the bundle goes.
     pub output: PathBuf,
+    /// Bytes of the parts it is cut into; `None` for one file.
+    pub split: Option<u64>,
 }
 
 /// A finished bundle.
@@ -134,6 +138,9 @@ pub enum CreateError {
     /// What was written does not verify.
     #[error("bundle did not verify after it was written")]
     Verify(#[source] OpenError),
+    /// The bundle cannot be cut into parts.
+    #[error("cannot cut the bundle into parts")]
+    Parts(#[from] PartError),
     /// A worker thread died.
     #[error("a worker thread died")]
     Worker(#[from] tokio::task::JoinError),
@@ -169,13 +176,14 @@ pub async fn create(
         delta: None,
         sbom: options.sbom,
     })?;
-    let partial = PartialSet::whole(&options.output).map_err(CreateError::Write)?;
+    let output = Output::create(options, planned.size())?;
+    let partial = output.set();
     partial
         .reserve(planned.size())
         .map_err(CreateError::Write)?;
     let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
     let slots = planned.slots();
-    let stored = layers::pull(&registry, &sources, slots, &partial, scan, reporter).await?;
+    let stored = layers::pull(&registry, &sources, slots, partial, scan, reporter).await?;
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
     for (digest, stored) in stored {
         unpacked.insert(digest, stored.unpacked);
@@ -187,8 +195,31 @@ pub async fn create(
         .transpose()
         .map_err(LayoutError::Json)?;
     let signed = planned.seal(&unpacked, bom)?.sign(key)?;
-    let receipt = finish(partial, signed, key.public().clone(), options, reporter).await?;
+    let receipt = finish(output, signed, key.clone(), options, reporter).await?;
     Ok(Created { receipt, lock })
+}
+
+/// Where the bytes go.
+enum Output {
+    Whole(PartialSet),
+    Parts(PartWriter),
+}
+
+impl Output {
+    fn create(options: &Options, size: u64) -> Result<Self, CreateError> {
+        let target = options.output.clone();
+        Ok(match options.split {
+            None => Self::Whole(PartialSet::whole(&target).map_err(CreateError::Write)?),
+            Some(part_size) => Self::Parts(PartWriter::create(Cut { target, part_size }, size)?),
+        })
+    }
+
+    fn set(&self) -> &PartialSet {
+        match self {
+            Self::Whole(set) => set,
+            Self::Parts(parts) => parts.set(),
+        }
+    }
 }
 
 fn platform(spec: &BundleSpec, options: &Options) -> Result<Platform, CreateError> {
@@ -297,30 +328,37 @@ async fn resolve_one(
 /// Writes the documents, opens the file as any reader would, verifies every
 /// byte, and only then gives it its name.
 async fn finish(
-    partial: PartialSet,
+    output: Output,
     signed: Signed,
-    key: TrustedKey,
+    key: SecretKey,
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Receipt, CreateError> {
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let output = options.output.clone();
+    let path = options.output.clone();
     // In a thread of its own, so that a Ctrl-C is heard meanwhile.
     let work = tokio::task::spawn_blocking(move || {
-        signed.write(&partial).map_err(CreateError::Write)?;
-        let file = partial.span().map_err(CreateError::Write)?;
-        let receipt = verify(Archive::over(file, &output), key, &Forward(sender))
-            .map_err(CreateError::Verify)?;
-        Ok::<_, CreateError>((partial, receipt))
+        let reporter = Forward(sender);
+        signed.write(output.set()).map_err(CreateError::Write)?;
+        let file = output.set().span().map_err(CreateError::Write)?;
+        let archive = Archive::over(file, &path);
+        let mut receipt =
+            verify(archive, key.public().clone(), &reporter).map_err(CreateError::Verify)?;
+        match output {
+            Output::Whole(set) => {
+                set.finish().map_err(CreateError::Write)?;
+            }
+            Output::Parts(parts) => {
+                let comment = trusted_comment(signed.manifest());
+                receipt.file = parts.finish(receipt.index, &comment, &key, &reporter)?;
+            }
+        }
+        Ok::<_, CreateError>(receipt)
     });
     while let Some(event) = events.recv().await {
         reporter.event(&event);
     }
-    let (partial, receipt) = work.await??;
-    tokio::task::spawn_blocking(|| partial.finish())
-        .await?
-        .map_err(CreateError::Write)?;
-    Ok(receipt)
+    work.await?
 }
 
 fn verify(

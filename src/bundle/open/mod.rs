@@ -142,6 +142,11 @@ impl Bundle {
         Ok(self.archive.reader(entry, *digest))
     }
 
+    /// Bytes of the file as they are, which nothing vouches for.
+    pub(super) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.archive.file().read_exact_at(buffer, offset)
+    }
+
     /// The blobs that were not hashed when the bundle was opened: layers and
     /// SBOM.
     pub(super) fn unread(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {

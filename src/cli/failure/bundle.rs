@@ -6,8 +6,10 @@ use super::{Failure, Kind};
 #[cfg(feature = "pull")]
 use crate::bundle::create::CreateError;
 use crate::bundle::lock::LockError;
+use crate::bundle::parts::PartError;
 use crate::bundle::sbom::SbomError;
 use crate::bundle::spec::SpecError;
+use crate::oci::archive::ArchiveError;
 #[cfg(feature = "pull")]
 use crate::oci::registry::{RegistryError, RequestError};
 
@@ -54,6 +56,24 @@ impl From<LockError> for Failure {
     }
 }
 
+impl From<PartError> for Failure {
+    fn from(error: PartError) -> Self {
+        match error {
+            PartError::Io(error) | PartError::Open(ArchiveError::Io(error)) => error.into(),
+            PartError::Missing { .. } => Self::from_error(Kind::LocalIo, &error).hint(
+                "mount the medium that holds it beside the others and name its directory with \
+                 `--parts-in DIR`",
+            ),
+            PartError::TooMany(_) => Self::from_error(Kind::Usage, &error),
+            PartError::Sign(_) => Self::from_error(Kind::Failed, &error),
+            PartError::Swapped { .. } => Self::from_error(Kind::NotTrusted, &error)
+                .hint("give every part the name that it was made with"),
+            _ => Self::from_error(Kind::NotTrusted, &error)
+                .hint("copy this file again from where the bundle was made"),
+        }
+    }
+}
+
 impl From<SbomError> for Failure {
     fn from(error: SbomError) -> Self {
         match error {
@@ -89,6 +109,7 @@ impl From<CreateError> for Failure {
                 Self::from_error(Kind::NotTrusted, &error)
             }
             CreateError::Registry(ref registry) => Self::registry(&error, registry),
+            CreateError::Parts(error) => error.into(),
             CreateError::Worker(_) => Self::from_error(Kind::Bug, &error),
             _ => Self::from_error(Kind::Failed, &error),
         }

@@ -97,6 +97,10 @@ impl From<OpenError> for Failure {
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         match error {
+            LoadError::Layer { .. } if !error.is_wrong_content() => {
+                Self::from_error(Kind::LocalIo, &error)
+                    .hint("see that the medium can be read, then run the command again: it goes on")
+            }
             LoadError::Layer { .. } | LoadError::Source { .. } | LoadError::Identity { .. } => {
                 Self::from_error(Kind::NotTrusted, &error).hint(OTHER_COPY)
             }
