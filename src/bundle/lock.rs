@@ -22,6 +22,11 @@ pub struct Lock {
     pub platform: String,
     /// Digest of the image manifest by reference.
     pub images: BTreeMap<String, Digest>,
+    /// Bytes of each layer once inflated, as seen when its content was
+    /// checked. The digest holds the content fast, so this need not be done
+    /// again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<Digest, u64>,
 }
 
 /// Why a text is not a lock.
@@ -77,6 +82,7 @@ mod tests {
             schema: SCHEMA,
             platform: "linux/amd64".to_owned(),
             images: BTreeMap::from([("docker.io/a/b:1.0".to_owned(), Digest::of(b"x"))]),
+            layers: BTreeMap::from([(Digest::of(b"layer"), 7)]),
         };
         assert_eq!(Lock::parse(&lock.to_text().unwrap()).unwrap(), lock);
         assert!(matches!(

@@ -144,6 +144,63 @@ fn the_same_lock_gives_the_same_bytes() {
 }
 
 #[test]
+fn a_lock_knows_the_layers_that_were_checked() {
+    let registry = pushed();
+    let dir = tempfile::tempdir().unwrap();
+    let key = key();
+    let make_with = |name: &str, lock: Option<lfctl::bundle::lock::Lock>| {
+        let mut options = options(&registry.address(), &dir.path().join(name));
+        options.sbom = false;
+        options.lock = lock;
+        make(&options, &key).unwrap().lock
+    };
+    let lock = make_with("a.tar", None);
+    assert_eq!(lock.layers.len(), 3);
+    assert_eq!(make_with("b.tar", Some(lock.clone())), lock);
+    let bytes = |name: &str| fs_err::read(dir.path().join(name)).unwrap();
+    assert!(bytes("a.tar") == bytes("b.tar"));
+    // What it says is used, not found out again.
+    let mut other = lock.clone();
+    let layer = app(2).layers[1].digest();
+    other.layers.insert(layer, 12_345);
+    make_with("c.tar", Some(other));
+    let parts = Parts::of(&bytes("c.tar"));
+    assert!(
+        parts
+            .0
+            .iter()
+            .any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("12345"))
+    );
+    // A layer that it does not know is looked at.
+    let mut unknown = lock.clone();
+    unknown.layers.clear();
+    assert_eq!(make_with("d.tar", Some(unknown)), lock);
+}
+
+#[test]
+fn a_bundle_is_cut_while_it_is_made() {
+    let registry = pushed();
+    let dir = tempfile::tempdir().unwrap();
+    let key = key();
+    let mut options = options(&registry.address(), &dir.path().join("a.tar"));
+    make(&options, &key).unwrap();
+    let whole = fs_err::read(dir.path().join("a.tar")).unwrap();
+    fs_err::remove_file(dir.path().join("a.tar")).unwrap();
+    options.split = Some(1_000_000);
+    let receipt = make(&options, &key).unwrap().receipt;
+    assert_eq!(receipt.file, dir.path().join("a.tar.parts"));
+    let mut left = names(dir.path());
+    left.sort();
+    let count = whole.len().div_ceil(1_000_000);
+    assert_eq!(left.len(), count + 2, "{left:?}");
+    let joined: Vec<u8> = left[..count]
+        .iter()
+        .flat_map(|name| fs_err::read(dir.path().join(name)).unwrap())
+        .collect();
+    assert!(joined == whole);
+}
+
+#[test]
 fn locked_refuses_a_tag_that_moved() {
     let registry = pushed();
     let dir = tempfile::tempdir().unwrap();

@@ -16,9 +16,9 @@ use crate::oci::registry::{Blob, Registry};
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sys::partial_set::{PartialSet, PartialWriter};
 
-/// Chunks between network and disk, and between disk and inflating; some
-/// 16 KiB each.
-const QUEUE: usize = 16;
+/// Chunks between network and disk, and between disk and inflating; up to
+/// some 400 KiB each.
+const QUEUE: usize = 3;
 
 /// From which repository each layer can be had.
 pub(super) fn sources<'a>(
@@ -35,10 +35,18 @@ pub(super) fn sources<'a>(
     sources
 }
 
+/// Where layers come from, and what is known of them.
+pub(super) struct Origin<'a> {
+    pub(super) registry: &'a Registry,
+    /// See [`sources`].
+    pub(super) sources: &'a BTreeMap<Digest, Reference>,
+    /// Inflated bytes of layers that were checked before.
+    pub(super) unpacked: &'a BTreeMap<Digest, u64>,
+}
+
 /// Pulls every layer to its place and shows each to `scan`, if there is one.
 pub(super) async fn pull<T: Send + 'static>(
-    registry: &Registry,
-    sources: &BTreeMap<Digest, Reference>,
+    origin: &Origin<'_>,
     slots: &[LayerSlot],
     partial: &PartialSet,
     scan: Option<Scan<T>>,
@@ -55,7 +63,7 @@ pub(super) async fn pull<T: Send + 'static>(
     let mut slots: Vec<_> = slots.iter().collect();
     slots.sort_by_key(|slot| std::cmp::Reverse(slot.size));
     let stored = stream::iter(&slots)
-        .map(|slot| pull_one(registry, sources, slot, partial.writer(), scan, &advance))
+        .map(|slot| pull_one(origin, slot, partial.writer(), scan, &advance))
         .buffer_unordered(PARALLEL)
         .try_collect()
         .await?;
@@ -64,14 +72,14 @@ pub(super) async fn pull<T: Send + 'static>(
 }
 
 async fn pull_one<T: Send + 'static>(
-    registry: &Registry,
-    sources: &BTreeMap<Digest, Reference>,
+    origin: &Origin<'_>,
     slot: &LayerSlot,
     file: PartialWriter,
     scan: Option<Scan<T>>,
     advance: &dyn Fn(u64),
 ) -> Result<(Digest, Stored<T>), CreateError> {
-    let reference = sources
+    let reference = origin
+        .sources
         .get(&slot.digest)
         .ok_or_else(|| CreateError::Layer {
             digest: slot.digest,
@@ -83,16 +91,27 @@ async fn pull_one<T: Send + 'static>(
         let slot = slot.clone();
         tokio::task::spawn_blocking(move || place(&file, &slot, chunks, &next))
     };
+    let known = origin.unpacked.get(&slot.digest).copied();
     let inflating = {
         let slot = slot.clone();
-        tokio::task::spawn_blocking(move || inflate(&slot, placed_chunks, scan))
+        tokio::task::spawn_blocking(move || match known {
+            // The same bytes inflate to the same.
+            Some(unpacked) if scan.is_none() => Ok(Stored {
+                unpacked,
+                scanned: None,
+            }),
+            _ => inflate(&slot, placed_chunks, scan),
+        })
     };
     let blob = Blob {
         digest: slot.digest,
         size: slot.size,
         from: 0,
     };
-    let fetched = registry.fetch(reference, blob, &sender, advance).await;
+    let fetched = origin
+        .registry
+        .fetch(reference, blob, &sender, advance)
+        .await;
     drop(sender);
     let (placed, inflated) = (placing.await?, inflating.await?);
     // The first of these is the reason of those behind it, which only know

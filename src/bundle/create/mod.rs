@@ -159,7 +159,7 @@ pub async fn create(
         return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
     }
     let registry = Registry::new(options.registry.clone())?;
-    let (images, lock) = resolve(spec, options, &platform, &registry, reporter).await?;
+    let (images, mut lock) = resolve(spec, options, &platform, &registry, reporter).await?;
     let sources = layers::sources(images.values());
     let planned = Planned::new(Contents {
         release: spec.release.clone(),
@@ -183,12 +183,18 @@ pub async fn create(
         .map_err(CreateError::Write)?;
     let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
     let slots = planned.slots();
-    let stored = layers::pull(&registry, &sources, slots, partial, scan, reporter).await?;
+    let origin = layers::Origin {
+        registry: &registry,
+        sources: &sources,
+        unpacked: &lock.layers,
+    };
+    let stored = layers::pull(&origin, slots, partial, scan, reporter).await?;
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
     for (digest, stored) in stored {
         unpacked.insert(digest, stored.unpacked);
         contents.extend(stored.scanned.map(|content| (digest, content)));
     }
+    lock.layers.clone_from(&unpacked);
     let bom = options
         .sbom
         .then(|| Bom::of(planned.manifest(), &contents).to_json())
@@ -274,6 +280,11 @@ async fn resolve(
             .iter()
             .map(|(text, (_, image))| (text.clone(), Digest::of(&image.manifest)))
             .collect(),
+        layers: options
+            .lock
+            .as_ref()
+            .map(|lock| lock.layers.clone())
+            .unwrap_or_default(),
     };
     let images = spec
         .images
