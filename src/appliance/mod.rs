@@ -8,6 +8,7 @@
 //! /var/lib/lfctl/<name>/secrets.toml     0600, generated once
 //! /var/lib/lfctl/<name>.lock             held while something changes
 //! /var/log/lfctl/<name>/audit.jsonl      hash-chained: who, when, what, result
+//! /var/lib/lfctl/releases.json           highest release of each name, for the whole host
 //! ```
 //!
 //! A newer lfctl reads every older file; an older one refuses a newer file
@@ -15,6 +16,7 @@
 
 pub mod audit;
 pub mod journal;
+pub mod releases;
 pub mod state;
 
 use std::fs::{File, TryLockError};

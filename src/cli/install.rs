@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::accept::{AcceptArg, accept};
 use super::args::{BundleArg, NameArg};
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
@@ -37,6 +38,8 @@ pub struct Args {
     bundle: BundleArg,
     #[command(flatten)]
     name: NameArg,
+    #[command(flatten)]
+    accept: AcceptArg,
     /// Connect to nothing but the engine's socket and this host; there is no other way to install
     #[arg(long)]
     offline: bool,
@@ -60,6 +63,7 @@ impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
         let bundle = self.bundle.open(context)?;
+        self.accept.check(context, &bundle)?;
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
@@ -125,6 +129,7 @@ impl Args {
         let audited = audit::append(&appliance.audit_path(), deed);
         result.map_err(|failure| failure.of_appliance(appliance.name()))?;
         audited?;
+        accept(context, &bundle)?;
         say_where(&steps);
         Ok(())
     }

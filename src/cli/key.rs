@@ -58,7 +58,23 @@ struct Shown {
     id: KeyId,
     /// What `minisign -P` takes.
     public_key: String,
+    /// SHA-256 of `public-key`.
+    fingerprint: String,
+    /// The same, to be read aloud.
+    words: String,
     file: PathBuf,
+}
+
+impl Shown {
+    fn new(key: &TrustedKey, file: PathBuf) -> Self {
+        Self {
+            id: key.id(),
+            public_key: key.to_base64(),
+            fingerprint: key.fingerprint(),
+            words: key.words(),
+            file,
+        }
+    }
 }
 
 impl GenerateArgs {
@@ -84,19 +100,15 @@ impl GenerateArgs {
         write_atomically(&secret, new.secret.expose_secret().as_bytes(), 0o600)?;
         write_atomically(&public, new.public.to_text().as_bytes(), 0o644)?;
         let text = format!(
-            "key {}\n  {}  signs bundles: keep it secret and keep a copy\n  {}  goes to every host: \
+            "key {}\nto read aloud: {}\n  {}  signs bundles: keep it secret and keep a copy\n  {}  goes to every host: \
              `lfctl trust add {}`",
             new.public.id(),
+            new.public.words(),
             secret.display(),
             public.display(),
             public.display()
         );
-        let shown = Shown {
-            id: new.public.id(),
-            public_key: new.public.to_base64(),
-            file: public,
-        };
-        context.print(&shown, &text)
+        context.print(&Shown::new(&new.public, public), &text)
     }
 }
 
@@ -124,11 +136,12 @@ impl ShowArgs {
                 .public()
                 .clone(),
         };
-        let shown = Shown {
-            id: key.id(),
-            public_key: key.to_base64(),
-            file: self.file,
-        };
-        context.print(&shown, &key.to_text())
+        let text = format!(
+            "{}fingerprint: {}\nto read aloud: {}",
+            key.to_text(),
+            key.fingerprint(),
+            key.words()
+        );
+        context.print(&Shown::new(&key, self.file), &text)
     }
 }

@@ -4,6 +4,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Context;
+use super::accept::{AcceptArg, accept};
 use super::bundle::Which;
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
@@ -22,6 +23,8 @@ use crate::sys::disk::Disk;
 pub struct Args {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    accept: AcceptArg,
     /// Say what would be loaded, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -53,6 +56,7 @@ struct Plan {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let bundle = self.which.open(context)?;
+        self.accept.check(context, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
         let plan = plan(&bundle, &engine, &facts).await?;
@@ -70,6 +74,7 @@ impl Args {
                     .hint("run the same command again; it goes on where this one stopped"));
             }
         };
+        accept(context, &bundle)?;
         let outcome = Outcome {
             event: "loaded",
             bundle: bundle.digest(),

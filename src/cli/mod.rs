@@ -3,6 +3,7 @@
 //! People read stderr, programs read stdout. Prompts live here and nowhere
 //! else, and never appear without a terminal.
 
+pub mod accept;
 pub mod args;
 pub mod bundle;
 pub mod completions;

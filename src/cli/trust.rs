@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use fs_err as fs;
 use serde::Serialize;
 
-use super::Context;
-use super::failure::Failure;
-use crate::sign::{KeyId, TrustStore};
+use super::failure::{Failure, Kind};
+use super::password::{PasswordArg, read_secret_key};
+use super::{Context, accept};
+use crate::bundle::parts::signature_path;
+use crate::sign::{IntroducedKey, KeyId, Signature, TrustStatement, TrustStore, TrustedKey};
+use crate::sys::fs::write_atomically;
 
 /// Subcommands of `lfctl trust`.
 #[derive(Debug, clap::Subcommand)]
@@ -17,6 +21,10 @@ pub enum Command {
     List(ListArgs),
     /// Refuse this key from now on, even if it is added again
     Revoke(RevokeArgs),
+    /// Say, signed with a trusted key, which keys hosts are to trust or to refuse
+    Statement(StatementArgs),
+    /// Do what a statement says, if a trusted key signed it
+    Apply(ApplyArgs),
 }
 
 impl Command {
@@ -26,6 +34,8 @@ impl Command {
             Self::Add(_) => "trust add",
             Self::List(_) => "trust list",
             Self::Revoke(_) => "trust revoke",
+            Self::Statement(_) => "trust statement",
+            Self::Apply(_) => "trust apply",
         }
     }
 
@@ -35,6 +45,8 @@ impl Command {
             Self::Add(args) => args.run(context, store),
             Self::List(_) => list(context, &store),
             Self::Revoke(args) => args.run(context, store),
+            Self::Statement(args) => args.run(context),
+            Self::Apply(args) => args.run(context, store),
         }
     }
 }
@@ -45,6 +57,9 @@ impl Command {
 struct Entry {
     id: KeyId,
     revoked: bool,
+    /// To be read aloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
 }
@@ -54,17 +69,40 @@ struct Entry {
 pub struct AddArgs {
     /// A public key file; get it by another way than the bundle
     file: PathBuf,
+    /// Refuse the key unless these are its words, as its maker reads them aloud
+    #[arg(long)]
+    words: Option<String>,
 }
 
 impl AddArgs {
     fn run(self, context: &Context, mut store: TrustStore) -> Result<(), Failure> {
+        let key = TrustedKey::parse(&fs::read_to_string(&self.file)?)?;
+        let words = key.words();
+        let said = self.words.as_ref().map(|said| {
+            let said: Vec<_> = said.split_whitespace().map(str::to_lowercase).collect();
+            said.join(" ")
+        });
+        if said.is_some_and(|said| said != words) {
+            return Err(Failure::new(
+                Kind::NotTrusted,
+                format!(
+                    "`{}` is another key: its words are `{words}`",
+                    self.file.display()
+                ),
+            )
+            .hint("get the key again, by another way than the bundle"));
+        }
         let id = store.add(&self.file)?;
+        let text = format!(
+            "key {id} is trusted on this host; ask its maker whether these are its words:\n  {words}"
+        );
         let entry = Entry {
             id,
             revoked: false,
+            words: Some(words),
             file: Some(self.file),
         };
-        context.print(&entry, &format!("key {id} is trusted on this host"))
+        context.print(&entry, &text)
     }
 }
 
@@ -78,6 +116,7 @@ fn list(context: &Context, store: &TrustStore) -> Result<(), Failure> {
         .map(|stored| Entry {
             id: stored.key.id(),
             revoked: stored.revoked,
+            words: Some(stored.key.words()),
             file: Some(stored.file),
         })
         .collect();
@@ -86,6 +125,7 @@ fn list(context: &Context, store: &TrustStore) -> Result<(), Failure> {
             entries.push(Entry {
                 id,
                 revoked: true,
+                words: None,
                 file: None,
             });
         }
@@ -95,7 +135,8 @@ fn list(context: &Context, store: &TrustStore) -> Result<(), Failure> {
         .map(|entry| {
             let state = if entry.revoked { "revoked" } else { "trusted" };
             let file = entry.file.as_deref().unwrap_or("".as_ref());
-            format!("{}  {state}  {}", entry.id, file.display())
+            let words = entry.words.as_deref().unwrap_or_default();
+            format!("{}  {state}  {}  {words}", entry.id, file.display())
         })
         .collect();
     let text = if lines.is_empty() {
@@ -120,9 +161,89 @@ impl RevokeArgs {
         let entry = Entry {
             id: self.id,
             revoked: true,
+            words: None,
             file: None,
         };
         let text = format!("key {} is revoked: its bundles are refused", self.id);
         context.print(&entry, &text)
+    }
+}
+
+/// Trusted comment of a statement, so that nothing else can pass for one.
+const STATEMENT: &str = "lfctl trust statement";
+
+/// Arguments of `lfctl trust statement`.
+#[derive(Debug, clap::Args)]
+pub struct StatementArgs {
+    /// Public key file of a key to be trusted; may be repeated
+    #[arg(long, value_name = "FILE")]
+    introduce: Vec<PathBuf>,
+    /// Id of a key to be refused; may be repeated
+    #[arg(long, value_name = "KEY")]
+    revoke: Vec<KeyId>,
+    /// Secret key that signs the statement
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    #[command(flatten)]
+    password: PasswordArg,
+    /// Where the statement goes; its signature goes beside it
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl StatementArgs {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let mut statement = TrustStatement {
+            revoke: self.revoke,
+            ..TrustStatement::default()
+        };
+        for file in &self.introduce {
+            let key = TrustedKey::parse(&fs::read_to_string(file)?)?;
+            statement.introduce.push(IntroducedKey(key));
+        }
+        if statement.is_empty() {
+            return Err(Failure::new(Kind::Usage, "the statement says nothing")
+                .hint("name keys with `--introduce` or `--revoke`"));
+        }
+        let text = serde_json::to_string_pretty(&statement).map_err(std::io::Error::from)? + "\n";
+        let key = read_secret_key(&self.key, &self.password)?;
+        let signature = key.sign(text.as_bytes(), STATEMENT)?;
+        let beside = signature_path(&self.output);
+        write_atomically(&beside, signature.as_bytes(), 0o644)?;
+        write_atomically(&self.output, text.as_bytes(), 0o644)?;
+        let said = format!(
+            "carry {} and {} to every host",
+            self.output.display(),
+            beside.display()
+        );
+        context.print(&statement, &said)
+    }
+}
+
+/// Arguments of `lfctl trust apply`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    /// The statement, with its signature beside it
+    file: PathBuf,
+}
+
+impl ApplyArgs {
+    fn run(self, context: &Context, mut store: TrustStore) -> Result<(), Failure> {
+        let bytes = fs::read(&self.file)?;
+        let signature = Signature::parse(&fs::read_to_string(signature_path(&self.file))?)?;
+        let signer = store.verify(&bytes, &signature)?;
+        let statement = Some(signature.trusted_comment())
+            .filter(|comment| *comment == STATEMENT)
+            .and_then(|_| serde_json::from_slice::<TrustStatement>(&bytes).ok())
+            .ok_or_else(|| {
+                let file = self.file.display();
+                Failure::new(
+                    Kind::NotTrusted,
+                    format!("`{file}` is signed, but is no statement"),
+                )
+                .hint("make one with `lfctl trust statement`")
+            })?;
+        accept::apply(context, &mut store, &statement, signer, None)?;
+        list(context, &store)
     }
 }

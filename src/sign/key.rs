@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use blake2::{Blake2b512, Digest as _};
 use minisign::{KeyPair, PublicKey, PublicKeyBox, SecretKeyBox, SignatureBox};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{KeyId, SignError};
@@ -77,6 +78,29 @@ impl TrustedKey {
             self.id,
             self.key.to_base64()
         )
+    }
+
+    /// The same, with the key that vouched for this one.
+    pub(super) fn to_text_introduced_by(&self, signer: KeyId) -> String {
+        format!(
+            "untrusted comment: minisign public key {}, introduced by {signer}\n{}\n",
+            self.id,
+            self.key.to_base64()
+        )
+    }
+
+    /// Twelve words that stand for the key, to be read aloud: BIP-39 over the
+    /// first 128 bits of its SHA-256.
+    pub fn words(&self) -> String {
+        let digest = Sha256::digest(self.to_base64().as_bytes());
+        bip39::Mnemonic::from_entropy(&digest[..16])
+            .map(|words| words.words().collect::<Vec<_>>().join(" "))
+            .unwrap_or_default()
+    }
+
+    /// SHA-256 of the base64 line, as hex.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(Sha256::digest(self.to_base64().as_bytes()))
     }
 
     /// The base64 line that `minisign -P` takes.
@@ -390,6 +414,19 @@ mod tests {
         for bad in ["", "untrusted comment: x", "untrusted comment: x\nRWQ"] {
             assert!(TrustedKey::parse(bad).is_err(), "{bad:?} was accepted");
         }
+    }
+
+    #[test]
+    fn words_and_fingerprint_stand_for_the_key() {
+        let line = "RWQBAgMEBQYHCAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let key = TrustedKey::from_base64(line).unwrap();
+        assert_eq!(key.words().split(' ').count(), 12);
+        assert_eq!(key.fingerprint().len(), 64);
+        let other = secret().public().clone();
+        assert_ne!(key.words(), other.words());
+        // The words are the first half of the fingerprint.
+        let words = bip39::Mnemonic::parse(key.words()).unwrap();
+        assert_eq!(hex::encode(words.to_entropy()), key.fingerprint()[..32]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use key::{NewKey, SecretKey, Signature, TrustedKey, generate, signature_len};
 pub use statement::{IntroducedKey, TrustStatement};
-pub use store::{StoredKey, TrustStore};
+pub use store::{StoredKey, TrustChange, TrustStore};
 
 /// Names a key pair: 16 upper-case hex digits, as `minisign` prints them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{KeyId, SignError, Signature, TrustedKey};
+use super::{IntroducedKey, KeyId, SignError, Signature, TrustStatement, TrustedKey};
 use crate::sys::fs::write_atomically;
 
 /// A key of the trust store.
@@ -28,6 +28,44 @@ pub struct TrustStore {
     revoked_file: PathBuf,
     keys: Vec<(TrustedKey, PathBuf)>,
     revoked: BTreeSet<KeyId>,
+}
+
+/// What a statement changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrustChange {
+    /// A key is trusted now.
+    Introduced {
+        /// The key.
+        key: KeyId,
+        /// Who vouched for it.
+        signer: KeyId,
+    },
+    /// A key is refused now.
+    Revoked {
+        /// The key.
+        key: KeyId,
+        /// Who declared it void.
+        signer: KeyId,
+    },
+}
+
+impl std::fmt::Display for TrustChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Introduced { key, signer } => {
+                write!(
+                    f,
+                    "key {key} is trusted from now on: key {signer} vouches for it"
+                )
+            }
+            Self::Revoked { key, signer } => {
+                write!(
+                    f,
+                    "key {key} is refused from now on: key {signer} revoked it"
+                )
+            }
+        }
+    }
 }
 
 impl TrustStore {
@@ -119,6 +157,58 @@ impl TrustStore {
         write_atomically(&self.revoked_file, text.as_bytes(), 0o644).map_err(SignError::Io)?;
         self.revoked = revoked;
         Ok(())
+    }
+
+    /// Whether a key is stored and not revoked.
+    pub fn is_trusted(&self, id: KeyId) -> bool {
+        self.find(id).is_some() && !self.revoked.contains(&id)
+    }
+
+    /// Does what a trusted key said of other keys, and returns what changed.
+    /// Revoking comes last and wins; a key that was revoked never comes back.
+    ///
+    /// # Errors
+    ///
+    /// `signer` is not trusted, another key has the id of an introduced one,
+    /// or the files cannot be written.
+    pub fn apply(
+        &mut self,
+        statement: &TrustStatement,
+        signer: KeyId,
+    ) -> Result<Vec<TrustChange>, SignError> {
+        let mut changes = Vec::new();
+        if statement.is_empty() {
+            return Ok(changes);
+        }
+        if !self.is_trusted(signer) {
+            return Err(SignError::UnknownKey {
+                signed_by: signer,
+                trusted: self.keys.iter().map(|(key, _)| key.id()).collect(),
+            });
+        }
+        for IntroducedKey(key) in &statement.introduce {
+            let id = key.id();
+            let void = self.revoked.contains(&id) || statement.revoke.contains(&id);
+            match self.find(id) {
+                _ if void => {}
+                Some(known) if known == key => {}
+                Some(_) => return Err(SignError::Conflict(id)),
+                None => {
+                    let target = self.dir.join(format!("{id}.pub"));
+                    let text = key.to_text_introduced_by(signer);
+                    write_atomically(&target, text.as_bytes(), 0o644).map_err(SignError::Io)?;
+                    self.keys.push((key.clone(), target));
+                    changes.push(TrustChange::Introduced { key: id, signer });
+                }
+            }
+        }
+        for key in statement.revoke.iter().copied() {
+            if !self.revoked.contains(&key) {
+                self.revoke(key)?;
+                changes.push(TrustChange::Revoked { key, signer });
+            }
+        }
+        Ok(changes)
     }
 
     /// Checks that a trusted key, which is not revoked, signed `bytes`.
@@ -264,5 +354,60 @@ mod tests {
         )
         .unwrap_err();
         assert!(error.to_string().contains("a.pub"), "{error}");
+    }
+
+    #[test]
+    fn a_trusted_key_introduces_and_revokes_and_a_revoked_one_never_returns() {
+        let host = Host::new();
+        let (old, file) = host.key();
+        let (new, _) = host.key();
+        let (stranger, _) = host.key();
+        let (old, new, stranger) = (
+            old.public().clone(),
+            new.public().clone(),
+            stranger.public().clone(),
+        );
+        host.store().add(&file).unwrap();
+        let rotation = TrustStatement {
+            introduce: vec![IntroducedKey(new.clone())],
+            revoke: vec![old.id()],
+        };
+        assert!(matches!(
+            host.store().apply(&rotation, stranger.id()),
+            Err(SignError::UnknownKey { .. })
+        ));
+        let changes = host.store().apply(&rotation, old.id()).unwrap();
+        assert_eq!(
+            changes,
+            [
+                TrustChange::Introduced {
+                    key: new.id(),
+                    signer: old.id()
+                },
+                TrustChange::Revoked {
+                    key: old.id(),
+                    signer: old.id()
+                },
+            ]
+        );
+        let store = host.store();
+        assert!(store.is_trusted(new.id()) && !store.is_trusted(old.id()));
+        // The same again, from an old bundle: its key is void by now.
+        assert!(host.store().apply(&rotation, old.id()).is_err());
+        let again = TrustStatement {
+            introduce: vec![IntroducedKey(old.clone()), IntroducedKey(stranger.clone())],
+            revoke: vec![stranger.id()],
+        };
+        let changes = host.store().apply(&again, new.id()).unwrap();
+        assert_eq!(
+            changes,
+            [TrustChange::Revoked {
+                key: stranger.id(),
+                signer: new.id()
+            }]
+        );
+        let store = host.store();
+        assert!(!store.is_trusted(old.id()) && !store.is_trusted(stranger.id()));
+        assert!(host.store().apply(&again, new.id()).unwrap().is_empty());
     }
 }

@@ -49,6 +49,11 @@ impl Paths {
         self.etc.join("revoked-keys")
     }
 
+    /// `releases.json`: what this host has had.
+    pub fn releases(&self) -> PathBuf {
+        self.lib.join("releases.json")
+    }
+
     /// `site.toml` of an appliance.
     pub fn site(&self, appliance: &str) -> PathBuf {
         self.etc.join(appliance).join("site.toml")

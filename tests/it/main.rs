@@ -31,3 +31,5 @@ mod registry;
 mod specs;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trust;

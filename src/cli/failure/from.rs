@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Failure, Kind};
 use crate::appliance::ApplianceError;
+use crate::appliance::releases::ReleasesError;
 use crate::bundle::OpenError;
 use crate::engine::EngineError;
 use crate::install::InstallError;
@@ -124,6 +125,23 @@ impl From<ApplianceError> for Failure {
                 Self::from_error(Kind::Failed, &error).hint(hint)
             }
             ApplianceError::Damaged { ref path, .. } | ApplianceError::Secrets { ref path, .. } => {
+                let hint = format!("put {} back from a backup", path.display());
+                Self::from_error(Kind::Failed, &error).hint(hint)
+            }
+        }
+    }
+}
+
+impl From<ReleasesError> for Failure {
+    fn from(error: ReleasesError) -> Self {
+        match error {
+            ReleasesError::Io(error) => error.into(),
+            ReleasesError::Older { .. } => Self::from_error(Kind::NotTrusted, &error).hint(
+                "bring the newest bundle; if it is meant to go back, say so with `--allow-downgrade`",
+            ),
+            ReleasesError::Newer { .. } => Self::from_error(Kind::Failed, &error)
+                .hint("use the newest lfctl on this host"),
+            ReleasesError::Damaged { ref path, .. } => {
                 let hint = format!("put {} back from a backup", path.display());
                 Self::from_error(Kind::Failed, &error).hint(hint)
             }

@@ -1,0 +1,242 @@
+//! Who is believed, and what is never taken back: rotation, revocation, old
+//! bundles, and keys read aloud.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use fs_err as fs;
+use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::install::load::private_tag;
+use lfctl::oci::digest::Digest;
+use lfctl::sign::{IntroducedKey, SecretKey, TrustStatement, TrustedKey};
+use serde_json::Value;
+
+use crate::support::bundle::run;
+use crate::support::engine::Rig;
+
+/// A host with keys `old` and `new`, of which it trusts the old one.
+struct Desk {
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        for name in ["old", "new"] {
+            desk.ok(&["key", "generate", "--no-password", "-o", name]);
+        }
+        desk.ok(&["trust", "add", "old.pub"]);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn key(&self, name: &str) -> SecretKey {
+        let text = fs::read_to_string(self.path(&format!("{name}.key"))).unwrap();
+        SecretKey::parse(&text, None).unwrap()
+    }
+
+    fn public(&self, name: &str) -> TrustedKey {
+        self.key(name).public().clone()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_lfctl"))
+            .args(["--root", "root"])
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn refuses(&self, arguments: &[&str], words: &[&str]) {
+        let output = self.run(arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{text}");
+        for word in words {
+            assert!(text.contains(word), "no `{word}` in: {text}");
+        }
+    }
+
+    /// Whether the host trusts a key, as it says itself.
+    fn trusts(&self, name: &str) -> Option<bool> {
+        let id = self.public(name).id().to_string();
+        let list: Value = serde_json::from_str(&self.ok(&["trust", "list", "--json"])).unwrap();
+        let entries = list.as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["id"] == id)?;
+        Some(entry["revoked"] == false)
+    }
+
+    fn audit(&self) -> String {
+        fs::read_to_string(self.path("root/var/log/lfctl/_host/audit.jsonl")).unwrap_or_default()
+    }
+}
+
+/// A bundle whose images nobody else has.
+fn bundle(rig: &Rig, counter: u64) -> Fake {
+    let layer = FakeLayer::files(&[("mark", rig.name.as_bytes())]);
+    let mut fake = Fake::small().unwrap();
+    fake.release.counter = counter;
+    fake.release.version = semver::Version::new(counter, 0, 0);
+    for key in ["app", "gateway"] {
+        let image = FakeImage::new(vec![layer.clone(), FakeLayer::files(&[(key, b"")])]);
+        let reference = format!("registry.test/{}-{key}:1", rig.name);
+        rig.forget_reference(&reference);
+        rig.forget_reference(&private_tag(&reference, &Digest::of(&image.config)));
+        fake = fake.image(key, &reference, image);
+    }
+    fake
+}
+
+#[tokio::test]
+async fn an_older_release_is_refused_unless_that_is_said_and_written_down() {
+    let Some(rig) = Rig::new().await else { return };
+    let desk = Desk::new();
+    bundle(&rig, 1)
+        .write(&desk.path("one.tar"), &desk.key("old"))
+        .unwrap();
+    bundle(&rig, 2)
+        .write(&desk.path("two.tar"), &desk.key("old"))
+        .unwrap();
+    desk.ok(&["bundle", "load", "two.tar"]);
+    desk.ok(&["bundle", "load", "two.tar"]);
+    let older = ["bundle", "load", "one.tar"];
+    desk.refuses(&older, &["counter 1", "counter 2", "--allow-downgrade"]);
+    desk.refuses(
+        &["install", "--offline", "one.tar"],
+        &["counter 1", "counter 2"],
+    );
+    assert!(!desk.audit().contains("allow-downgrade"));
+    desk.ok(&[&older[..], &["--allow-downgrade"]].concat());
+    assert!(desk.audit().contains("allow-downgrade"), "{}", desk.audit());
+    // It was an exception: what was the highest still is.
+    desk.refuses(&older, &["counter 2"]);
+}
+
+#[tokio::test]
+async fn a_bundle_carries_new_keys_and_revocations_to_the_host() {
+    let Some(rig) = Rig::new().await else { return };
+    let desk = Desk::new();
+    let mut rotation = bundle(&rig, 2);
+    rotation.trust = TrustStatement {
+        introduce: vec![IntroducedKey(desk.public("new"))],
+        revoke: vec![desk.public("old").id()],
+    };
+    rotation
+        .write(&desk.path("rotation.tar"), &desk.key("old"))
+        .unwrap();
+    bundle(&rig, 3)
+        .write(&desk.path("next.tar"), &desk.key("new"))
+        .unwrap();
+    desk.refuses(&["bundle", "verify", "next.tar"], &["lfctl trust add"]);
+    // Looking at it, or taking it without its signature, changes nothing.
+    desk.ok(&["bundle", "verify", "rotation.tar"]);
+    desk.ok(&["bundle", "load", "rotation.tar", "--dry-run"]);
+    desk.ok(&[
+        "bundle",
+        "load",
+        "rotation.tar",
+        "--insecure-skip-signature",
+    ]);
+    assert_eq!((desk.trusts("old"), desk.trusts("new")), (Some(true), None));
+    desk.ok(&["bundle", "load", "rotation.tar"]);
+    assert_eq!(
+        (desk.trusts("old"), desk.trusts("new")),
+        (Some(false), Some(true))
+    );
+    assert_eq!(desk.audit().lines().count(), 2, "{}", desk.audit());
+    desk.ok(&["bundle", "verify", "next.tar"]);
+    desk.refuses(&["bundle", "verify", "rotation.tar"], &["revoked"]);
+}
+
+#[test]
+fn a_statement_counts_only_as_a_trusted_key_signed_it() {
+    let desk = Desk::new();
+    let old = desk.public("old").id().to_string();
+    let statement = |key: &str, output: &str| {
+        desk.ok(&[
+            "trust",
+            "statement",
+            "--introduce",
+            "new.pub",
+            "--revoke",
+            &old,
+            "--key",
+            key,
+            "-o",
+            output,
+        ]);
+    };
+    statement("new.key", "forged.json");
+    desk.refuses(&["trust", "apply", "forged.json"], &["key"]);
+    statement("old.key", "s.json");
+    let good = fs::read_to_string(desk.path("s.json")).unwrap();
+    fs::write(
+        desk.path("s.json"),
+        good.replacen(&old, "0000000000000001", 1),
+    )
+    .unwrap();
+    desk.refuses(&["trust", "apply", "s.json"], &["signature"]);
+    assert_eq!((desk.trusts("old"), desk.trusts("new")), (Some(true), None));
+    fs::write(desk.path("s.json"), &good).unwrap();
+    // Signed by the right key, but as something else.
+    let other = desk
+        .key("old")
+        .sign(good.as_bytes(), "name=a version=1")
+        .unwrap();
+    fs::write(desk.path("other.json"), &good).unwrap();
+    fs::write(desk.path("other.json.minisig"), other).unwrap();
+    desk.refuses(&["trust", "apply", "other.json"], &["no statement"]);
+    run(
+        "minisign",
+        &[
+            "-Vm",
+            desk.path("s.json").to_str().unwrap(),
+            "-p",
+            desk.path("old.pub").to_str().unwrap(),
+        ],
+    );
+    desk.ok(&["trust", "apply", "s.json"]);
+    assert_eq!(
+        (desk.trusts("old"), desk.trusts("new")),
+        (Some(false), Some(true))
+    );
+    let file = fs::read_to_string(desk.path(&format!(
+        "root/etc/lfctl/trusted-keys.d/{}.pub",
+        desk.public("new").id()
+    )))
+    .unwrap();
+    assert!(file.contains(&format!("introduced by {old}")), "{file}");
+}
+
+#[test]
+fn words_that_are_read_aloud_tell_keys_apart() {
+    let desk = Desk::new();
+    let words = desk.public("new").words();
+    assert!(desk.ok(&["key", "show", "new.pub"]).contains(&words));
+    let wrong = desk.public("old").words();
+    desk.refuses(
+        &["trust", "add", "new.pub", "--words", &wrong],
+        &["another key"],
+    );
+    assert_eq!(desk.trusts("new"), None);
+    let spoken = format!("  {}  ", words.to_uppercase().replace(' ', "  "));
+    desk.ok(&["trust", "add", "new.pub", "--words", &spoken]);
+    assert_eq!(desk.trusts("new"), Some(true));
+}
