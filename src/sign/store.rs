@@ -409,5 +409,13 @@ mod tests {
         let store = host.store();
         assert!(!store.is_trusted(old.id()) && !store.is_trusted(stranger.id()));
         assert!(host.store().apply(&again, new.id()).unwrap().is_empty());
+        // One that was revoked before anybody had it is not even stored.
+        let (void, _) = host.key();
+        host.store().revoke(void.public().id()).unwrap();
+        let void = TrustStatement {
+            introduce: vec![IntroducedKey(void.public().clone())],
+            revoke: Vec::new(),
+        };
+        assert!(host.store().apply(&void, new.id()).unwrap().is_empty());
     }
 }
