@@ -84,6 +84,8 @@ impl Args {
             split: self.split,
         };
         let created = tokio::select! {
+            // What is done is done, also when it was to be stopped just then.
+            biased;
             created = create(&spec, &options, &key, context.reporter.as_ref()) => created?,
             () = asked_to_stop() => {
                 return Err(Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
