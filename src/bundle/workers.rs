@@ -1,11 +1,12 @@
-//! Reading many things on all cores, with progress and an early end.
+//! Reading many things on all cores, with progress and an early end, and
+//! work of minutes during which a Ctrl-C is still heard.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use crate::report::event::Step;
+use crate::report::event::{Event, Reporter, Step};
 
 /// Bytes that a worker holds.
 pub(super) const CHUNK: usize = 256 << 10;
@@ -28,6 +29,30 @@ impl Watch {
     /// Whether another worker failed, so that the rest does not matter.
     pub(super) fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs `work` in a thread of its own. Dropping the future leaves the thread
+/// to end by itself, so `work` must not own what a drop has to clean up.
+pub(super) async fn apart<R: Send + 'static>(
+    reporter: &dyn Reporter,
+    work: impl FnOnce(&dyn Reporter) -> R + Send + 'static,
+) -> Result<R, tokio::task::JoinError> {
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let work = tokio::task::spawn_blocking(move || work(&Forward(sender)));
+    while let Some(event) = events.recv().await {
+        reporter.event(&event);
+    }
+    work.await
+}
+
+/// Carries events out of a worker thread.
+struct Forward(tokio::sync::mpsc::UnboundedSender<Event>);
+
+impl Reporter for Forward {
+    fn event(&self, event: &Event) {
+        // Nobody listens any more once the caller has gone.
+        let _ = self.0.send(event.clone());
     }
 }
 

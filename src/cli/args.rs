@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::Context;
 use super::failure::{Failure, Kind};
-use super::{Context, parts};
+use super::parts::{Depth, Split};
 use crate::bundle::open::{Bundle, UntrustedBundle};
-use crate::bundle::parts::{EXTENSION, list_of};
+use crate::bundle::parts::{EXTENSION, directory, list_of};
 use crate::report::event::{Level, notice};
 use crate::sign::TrustStore;
 
@@ -34,19 +35,25 @@ pub struct BundleArg {
 }
 
 impl BundleArg {
-    /// Opens the bundle and verifies its head.
+    /// Opens the bundle, verifies its head, and hashes the parts if it lies
+    /// in some.
     ///
     /// # Errors
     ///
-    /// No bundle or several, no trusted key, or a bundle that is not what a
-    /// trusted key signed.
+    /// No bundle or several, no trusted key, a part that is missing or wrong,
+    /// or a bundle that is not what a trusted key signed.
     pub(super) fn open(&self, context: &Context) -> Result<Bundle, Failure> {
+        self.open_at(Depth::Bytes, context)
+    }
+
+    /// The same to any depth.
+    pub(super) fn open_at(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
         if !self.insecure_skip_signature {
             let paths = &context.paths;
             let store = TrustStore::load(&paths.trusted_keys(), &paths.revoked_keys())?;
-            return self.open_trusting(Some(&store), context);
+            return self.open_trusting(Some(&store), depth, context);
         }
-        let bundle = self.open_trusting(None, context)?;
+        let bundle = self.open_trusting(None, depth, context)?;
         notice(
             context.reporter.as_ref(),
             Level::Warning,
@@ -60,11 +67,16 @@ impl BundleArg {
     pub(super) fn open_trusting(
         &self,
         store: Option<&TrustStore>,
+        depth: Depth,
         context: &Context,
     ) -> Result<Bundle, Failure> {
         let path = self.path()?;
-        if let Some(list) = list_of(&path) {
-            return parts::open(&list, &self.parts_in, store, context);
+        if let Some(list) = list_of(&path, &self.parts_in)? {
+            // A part that was named says where to look for others.
+            let mut dirs = vec![directory(&path)];
+            dirs.extend_from_slice(&self.parts_in);
+            let split = Split { list, dirs, store };
+            return split.open(depth, context);
         }
         let untrusted = UntrustedBundle::open(&path)?;
         Ok(match store {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Context;
 use super::args::BundleArg;
 use super::failure::Failure;
+use super::parts::Depth;
 use crate::bundle::manifest::BundleManifest;
 use crate::bundle::open::Bundle;
 use crate::oci::digest::Digest;
@@ -69,7 +70,7 @@ impl Command {
             Self::Verify(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
             Self::Load(args) => args.run(context).await,
-            Self::Split(args) => args.run(context),
+            Self::Split(args) => args.run(context).await,
             Self::Sbom(args) => args.run(context),
             Self::Diff(args) => args.run(context),
         }
@@ -94,10 +95,10 @@ pub(super) struct TrustArg {
 }
 
 impl Which {
-    pub(super) fn open(&self, context: &Context) -> Result<Bundle, Failure> {
+    pub(super) fn open(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
         match self.trust.store()? {
-            Some(store) => self.bundle.open_trusting(Some(&store), context),
-            None => self.bundle.open(context),
+            Some(store) => self.bundle.open_trusting(Some(&store), depth, context),
+            None => self.bundle.open_at(depth, context),
         }
     }
 }
@@ -122,7 +123,7 @@ pub struct VerifyArgs {
 
 impl VerifyArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
-        let bundle = self.which.open(context)?;
+        let bundle = self.which.open(Depth::Bytes, context)?;
         let receipt = bundle.verify_blobs(context.reporter.as_ref())?;
         context.print(&receipt, &receipt.to_string())
     }
@@ -148,7 +149,7 @@ struct Inspection<'a> {
 
 impl InspectArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
-        let bundle = self.which.open(context)?;
+        let bundle = self.which.open(Depth::Head, context)?;
         let inspection = Inspection {
             size: bundle.size(),
             index: bundle.digest(),

@@ -10,6 +10,7 @@ use super::Context;
 use super::args::BundleArg;
 use super::bundle::TrustArg;
 use super::failure::Failure;
+use super::parts::Depth;
 use crate::bundle::diff::{Difference, ImageDifference, diff};
 use crate::bundle::open::Bundle;
 use crate::bundle::sbom::{Bom, SbomError, recompute, stored};
@@ -24,6 +25,9 @@ pub struct Args {
     /// Take both bundles without checking who signed them
     #[arg(long)]
     insecure_skip_signature: bool,
+    /// Look for the parts of both bundles here as well; may be repeated
+    #[arg(long, value_name = "DIR")]
+    parts_in: Vec<PathBuf>,
     #[command(flatten)]
     trust: TrustArg,
 }
@@ -43,11 +47,11 @@ impl Args {
         let bundle = BundleArg {
             bundle: Some(path.to_owned()),
             insecure_skip_signature: self.insecure_skip_signature,
-            parts_in: Vec::new(),
+            parts_in: self.parts_in.clone(),
         };
         match self.trust.store()? {
-            Some(store) => bundle.open_trusting(Some(&store), context),
-            None => bundle.open(context),
+            Some(store) => bundle.open_trusting(Some(&store), Depth::Head, context),
+            None => bundle.open_at(Depth::Head, context),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::accept::{AcceptArg, accept};
 use super::bundle::Which;
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
+use super::parts::Depth;
 use super::signal::asked_to_stop;
 use crate::bundle::open::Bundle;
 use crate::engine::docker::Docker;
@@ -55,7 +56,7 @@ struct Plan {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let bundle = self.which.open(context)?;
+        let bundle = self.which.open(Depth::Bytes, context)?;
         self.accept.check(context, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;

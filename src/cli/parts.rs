@@ -7,11 +7,12 @@ use dialoguer::Input;
 
 use super::Context;
 use super::bundle::Which;
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
+use super::signal::asked_to_stop;
 use super::uninstall::prompt_failure;
 use crate::bundle::open::{Bundle, UntrustedBundle};
-use crate::bundle::parts::{Cut, PartError, PartList, Parts, SMALLEST, split};
+use crate::bundle::parts::{Cut, EXTENSION, PartError, PartList, Parts, SMALLEST, split};
 use crate::sign::TrustStore;
 
 /// What FAT32 takes is one byte less than this.
@@ -40,50 +41,94 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Opens a bundle that lies in parts: finds them, checks each, and the bundle
-/// in them. Without a store, nobody's signature is asked for.
-pub(super) fn open(
-    list_path: &Path,
-    more: &[PathBuf],
-    store: Option<&TrustStore>,
-    context: &Context,
-) -> Result<Bundle, Failure> {
-    let (list, _) = PartList::read(list_path, store)?;
-    let own = list_path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let mut dirs = vec![own.unwrap_or(Path::new(".")).to_owned()];
-    dirs.extend_from_slice(more);
-    let parts = loop {
-        match Parts::find(list.clone(), &dirs) {
-            Err(PartError::Missing { name, .. }) if may_ask(context) => {
-                dirs.push(ask_for(&name)?);
-            }
-            found => break found?,
+/// How much of the parts is looked at when a bundle is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Names and sizes, and what is read of them.
+    Head,
+    /// Every byte, so that a wrong part is named before anything is done.
+    Bytes,
+}
+
+/// A bundle that lies in parts.
+pub(super) struct Split<'a> {
+    pub(super) list: PathBuf,
+    /// Where parts may lie that are not beside the list.
+    pub(super) dirs: Vec<PathBuf>,
+    /// Whose signature counts; anybody's without one.
+    pub(super) store: Option<&'a TrustStore>,
+}
+
+impl Split<'_> {
+    /// Finds the parts, checks them, and opens the bundle in them.
+    pub(super) fn open(self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
+        let reporter = context.reporter.as_ref();
+        let mut parts = self.find(context)?;
+        if depth == Depth::Bytes {
+            parts.check(self.store, reporter)?;
         }
-    };
-    parts.check(context.reporter.as_ref())?;
-    let archive = parts.archive(list_path)?;
-    let untrusted = UntrustedBundle::over(archive)?;
-    let bundle = match store {
-        Some(store) => untrusted.verify(store)?,
-        None => untrusted.trust_blindly()?,
-    };
-    parts.belong_to(bundle.digest())?;
-    Ok(bundle)
+        match self.bundle(&parts) {
+            Err(error) if depth == Depth::Head => {
+                // A wrong part tells more than what it made of the bundle.
+                parts.check(self.store, reporter)?;
+                Err(error)
+            }
+            opened => opened,
+        }
+    }
+
+    fn find(&self, context: &Context) -> Result<Parts, Failure> {
+        let (list, _) = PartList::read(&self.list, self.store)?;
+        let mut dirs = self.dirs.clone();
+        loop {
+            match Parts::find(list.clone(), &self.list, &dirs) {
+                Err(PartError::Missing { names, .. }) if may_ask(context) => {
+                    dirs.extend(ask_for(&names)?);
+                }
+                found => return Ok(found?),
+            }
+        }
+    }
+
+    fn bundle(&self, parts: &Parts) -> Result<Bundle, Failure> {
+        let untrusted = UntrustedBundle::over(parts.archive()?)?;
+        let bundle = match self.store {
+            Some(store) => untrusted.verify(store)?,
+            None => untrusted.trust_blindly()?,
+        };
+        parts.belong_to(bundle.digest())?;
+        Ok(bundle)
+    }
 }
 
 fn may_ask(context: &Context) -> bool {
     !context.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Parts are read where they are, so every medium stays mounted.
-fn ask_for(name: &str) -> Result<PathBuf, Failure> {
-    let dir: String = Input::new()
+/// Another directory to look in; none when the same ones are to be looked
+/// through again. Parts are read where they are, so every medium stays.
+fn ask_for(names: &[String]) -> Result<Option<PathBuf>, Failure> {
+    let (first, behind) = match names {
+        [] => return Ok(None),
+        [first] => (first, String::new()),
+        [first, rest @ ..] => (first, format!(" ({} more are missing)", rest.len())),
+    };
+    let typed: String = Input::new()
         .with_prompt(format!(
-            "Directory that holds `{name}` (leave all media mounted)"
+            "Insert the medium with `{first}`{behind}, leave the others in, and press Enter; or \
+             type its directory"
         ))
+        .allow_empty(true)
+        .validate_with(|typed: &String| {
+            if typed.is_empty() || Path::new(typed).is_dir() {
+                Ok(())
+            } else {
+                Err("no such directory")
+            }
+        })
         .interact_text()
         .map_err(prompt_failure)?;
-    Ok(PathBuf::from(dir))
+    Ok((!typed.is_empty()).then(|| PathBuf::from(typed)))
 }
 
 /// Arguments of `lfctl bundle split`.
@@ -105,15 +150,13 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let bundle = self.which.open(context)?;
-        bundle.verify_blobs(context.reporter.as_ref())?;
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let key = read_secret_key(&self.key, &self.password)?;
-        let name = bundle.path().file_name().unwrap_or_default();
-        let name = Path::new(name);
+        let bundle = self.which.open(Depth::Bytes, context)?;
+        let name = Path::new(bundle.path().file_name().unwrap_or_default());
         // Parts may be cut again.
         let name = match name.extension() {
-            Some(extension) if extension == "parts" => name.with_extension(""),
+            Some(extension) if extension == EXTENSION => name.with_extension(""),
             _ => name.to_owned(),
         };
         fs_err::create_dir_all(&self.output)?;
@@ -121,9 +164,17 @@ impl Args {
             target: self.output.join(name),
             part_size: self.size,
         };
-        let list = split(&bundle, cut, &key, context.reporter.as_ref())?;
+        let list = tokio::select! {
+            // What is done is done, also when it was to be stopped just then.
+            biased;
+            list = split(&bundle, cut, &key, context.reporter.as_ref()) => list?,
+            () = asked_to_stop() => {
+                return Err(Failure::new(Kind::Interrupted, "interrupted: no parts were made")
+                    .hint("run the same command again"));
+            }
+        };
         let document = serde_json::json!({ "list": list, "index": bundle.digest() });
-        context.print(&document, &format!("{}", list.display()))
+        context.print(&document, &list.display().to_string())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Context;
 use super::bundle::Which;
 use super::failure::{Failure, Kind};
+use super::parts::Depth;
 use crate::bundle::sbom::{SbomError, recompute, stored};
 
 /// Arguments of `lfctl bundle sbom`.
@@ -17,7 +18,12 @@ pub struct Args {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let bundle = self.which.open(context)?;
+        let depth = if self.recompute {
+            Depth::Bytes
+        } else {
+            Depth::Head
+        };
+        let bundle = self.which.open(depth, context)?;
         let inside = stored(&bundle)?;
         let document = match &inside {
             Some(document) if !self.recompute => document.clone(),

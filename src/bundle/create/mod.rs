@@ -23,15 +23,16 @@ use super::layout::{Contents, LayoutError, Planned, Signed};
 use super::lock::{self, Lock};
 use super::manifest::Platform;
 use super::open::{OpenError, UntrustedBundle};
-use super::parts::{Cut, PartError, PartWriter};
+use super::parts::{self, Cut, PartError, PartWriter};
 use super::receipt::Receipt;
 use super::sbom::{self, Bom, LayerContent};
 use super::spec::{BundleSpec, SpecError, parse_platform, parse_reference, tagged};
+use super::workers::apart;
 use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError, config_of};
 use crate::oci::registry::{self, Registry, RegistryError};
-use crate::report::event::{Event, Outcome, Reporter, Step, Unit};
+use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
 use crate::sys::partial_set::PartialSet;
 
@@ -201,7 +202,7 @@ pub async fn create(
         .transpose()
         .map_err(LayoutError::Json)?;
     let signed = planned.seal(&unpacked, bom)?.sign(key)?;
-    let receipt = finish(output, signed, key.clone(), options, reporter).await?;
+    let receipt = finish(output, signed, key, options, reporter).await?;
     Ok(Created { receipt, lock })
 }
 
@@ -341,35 +342,36 @@ async fn resolve_one(
 async fn finish(
     output: Output,
     signed: Signed,
-    key: SecretKey,
+    key: &SecretKey,
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Receipt, CreateError> {
-    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let path = options.output.clone();
-    // In a thread of its own, so that a Ctrl-C is heard meanwhile.
-    let work = tokio::task::spawn_blocking(move || {
-        let reporter = Forward(sender);
-        signed.write(output.set()).map_err(CreateError::Write)?;
-        let file = output.set().span().map_err(CreateError::Write)?;
-        let archive = Archive::over(file, &path);
-        let mut receipt =
-            verify(archive, key.public().clone(), &reporter).map_err(CreateError::Verify)?;
-        match output {
-            Output::Whole(set) => {
-                set.finish().map_err(CreateError::Write)?;
-            }
-            Output::Parts(parts) => {
-                let comment = trusted_comment(signed.manifest());
-                receipt.file = parts.finish(receipt.index, &comment, &key, &reporter)?;
-            }
+    signed.write(output.set()).map_err(CreateError::Write)?;
+    let file = output.set().span().map_err(CreateError::Write)?;
+    let archive = Archive::over(file, &options.output);
+    let files = output.set().files().map_err(CreateError::Write)?;
+    let trusted = key.public().clone();
+    let is_split = options.split.is_some();
+    let (mut receipt, digests) = apart(reporter, move |reporter| {
+        let receipt = verify(archive, trusted, reporter).map_err(CreateError::Verify)?;
+        for (file, _) in &files {
+            file.sync_all().map_err(CreateError::Write)?;
         }
-        Ok::<_, CreateError>(receipt)
-    });
-    while let Some(event) = events.recv().await {
-        reporter.event(&event);
+        let digests = is_split.then(|| parts::digests(files, reporter));
+        Ok::<_, CreateError>((receipt, digests.transpose()?))
+    })
+    .await??;
+    match output {
+        Output::Whole(set) => {
+            set.finish().map_err(CreateError::Write)?;
+        }
+        Output::Parts(parts) => {
+            let comment = trusted_comment(signed.manifest());
+            let digests = digests.unwrap_or_default();
+            receipt.file = parts.finish(digests, receipt.index, &comment, key)?;
+        }
     }
-    work.await?
+    Ok(receipt)
 }
 
 fn verify(
@@ -380,14 +382,4 @@ fn verify(
     UntrustedBundle::over(archive)?
         .verify(&TrustStore::of([key]))?
         .verify_blobs(reporter)
-}
-
-/// Carries events out of a worker thread.
-struct Forward(tokio::sync::mpsc::UnboundedSender<Event>);
-
-impl Reporter for Forward {
-    fn event(&self, event: &Event) {
-        // Nobody listens any more once the caller has gone.
-        let _ = self.0.send(event.clone());
-    }
 }

@@ -1,18 +1,26 @@
 //! Cutting a bundle into parts.
 //!
-//! Invariant: the list is written last. Without it the parts are nothing.
+//! Invariant: a list names only parts that are complete and have their names.
+//! It is written last, and one that lies there goes before the first part
+//! that it names is replaced. Until then nothing that lies there is touched.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err as fs;
+use sha2::{Digest as _, Sha256};
 
-use super::{FORMAT, MOST, PartError, PartList, hash, list_path, part_name, signature_path};
-use crate::bundle::Bundle;
-use crate::bundle::workers::{self, CHUNK};
+use super::{
+    FORMAT, MOST, PartError, PartList, directory, hash, list_path, part_name, signature_path,
+};
+use crate::bundle::workers::{self, CHUNK, apart};
+use crate::bundle::{Bundle, UntrustedBundle};
+use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sign::SecretKey;
-use crate::sys::fs::write_atomically;
+use crate::sys::fs::{sync_dir, write_atomically};
 use crate::sys::partial_set::PartialSet;
 
 /// What a bundle is cut into, and how it is called in one piece.
@@ -24,7 +32,37 @@ pub struct Cut {
     pub part_size: u64,
 }
 
-/// A set of parts in the making.
+impl Cut {
+    fn part(&self, at: usize) -> PathBuf {
+        let name = self.target.file_name().unwrap_or_default();
+        self.target
+            .with_file_name(part_name(&name.to_string_lossy(), at))
+    }
+
+    /// Takes away the list that lies there.
+    fn remove_list(&self) -> io::Result<()> {
+        let list = list_path(&self.target);
+        remove(&list)?;
+        remove(&signature_path(&list))?;
+        sync_dir(&directory(&self.target))
+    }
+
+    /// Takes away parts of an earlier bundle of this name that had more, so
+    /// that joining what lies there gives the bundle and nothing behind it.
+    fn remove_behind(&self, count: usize) -> io::Result<()> {
+        let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+        (count..most).try_for_each(|at| remove(&self.part(at)))
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A set of parts in the making. Dropping it removes what there is of it.
 #[derive(Debug)]
 pub struct PartWriter {
     cut: Cut,
@@ -32,28 +70,18 @@ pub struct PartWriter {
 }
 
 impl PartWriter {
-    /// Begins the parts of a bundle of at least `size` bytes. A list that
-    /// lies there goes: it is about the parts that are replaced.
+    /// Begins the parts of a bundle of at least `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// They would be too many, or the first cannot be begun.
     pub fn create(cut: Cut, size: u64) -> Result<Self, PartError> {
         let count = size.div_ceil(cut.part_size.max(1));
         if count > MOST {
             return Err(PartError::TooMany(count));
         }
-        let list = list_path(&cut.target);
-        for path in [&list, &signature_path(&list)] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
-        }
-        let target = cut.target.clone();
-        let name = Box::new(move |at| {
-            let name = target.file_name().unwrap_or_default().to_string_lossy();
-            target.with_file_name(part_name(&name, at))
-        });
-        let set = PartialSet::create(cut.part_size, name)?;
+        let named = cut.clone();
+        let set = PartialSet::create(cut.part_size, Box::new(move |at| named.part(at)))?;
         Ok(Self { cut, set })
     }
 
@@ -62,33 +90,20 @@ impl PartWriter {
         &self.set
     }
 
-    /// Hashes the parts, gives them their names, and writes the signed list.
-    /// Returns where the list is.
+    /// Gives the parts, whose digests these are, their names and writes the
+    /// signed list. Returns where the list is.
     pub fn finish(
         self,
+        digests: Vec<Digest>,
         index: Digest,
         comment: &str,
         key: &SecretKey,
-        reporter: &dyn Reporter,
     ) -> Result<PathBuf, PartError> {
-        let files = self.set.files()?;
-        let size = files.iter().map(|(_, size)| size).sum();
-        if files.len() as u64 > MOST {
-            return Err(PartError::TooMany(files.len() as u64));
+        let count = digests.len();
+        if count as u64 > MOST {
+            return Err(PartError::TooMany(count as u64));
         }
-        let step = Step::sized(
-            reporter,
-            "hash-parts",
-            "Listing parts",
-            Some(size),
-            Unit::Bytes,
-        );
-        let items: Vec<_> = files.into_iter().enumerate().rev().collect();
-        let mut parts = workers::run(items, &step, |(at, (file, size)), watch| {
-            hash(&file, size, watch).map(|digest| (at, digest))
-        })?;
-        parts.sort_unstable();
-        step.finish(Outcome::Done, Some(format!("{} parts", parts.len())));
+        let size = self.set.span()?.size();
         let name = self.cut.target.file_name().unwrap_or_default();
         let list = PartList {
             format: FORMAT,
@@ -96,41 +111,111 @@ impl PartWriter {
             index,
             size,
             part_size: self.cut.part_size,
-            parts: parts.into_iter().map(|(_, digest)| digest).collect(),
+            parts: digests,
         };
-        let mut bytes = serde_json::to_vec(&list).map_err(std::io::Error::from)?;
+        let mut bytes = serde_json::to_vec(&list).map_err(io::Error::from)?;
         bytes.push(b'\n');
         let path = list_path(&self.cut.target);
-        let comment = format!("{comment} parts={}", list.parts.len());
+        PartList::parse(&path, &bytes)?;
+        let comment = format!("{comment} parts={count}");
         let signature = key.sign(&bytes, &comment).map_err(PartError::Sign)?;
+        self.cut.remove_list()?;
         self.set.finish()?;
+        self.cut.remove_behind(count)?;
         write_atomically(&signature_path(&path), signature.as_bytes(), 0o644)?;
         write_atomically(&path, &bytes, 0o644)?;
         Ok(path)
     }
 }
 
-/// Cuts a bundle, which must have been verified, into parts.
-pub fn split(
+/// Digests of whole files, on all cores.
+pub fn digests(
+    files: Vec<(Arc<fs::File>, u64)>,
+    reporter: &dyn Reporter,
+) -> Result<Vec<Digest>, PartError> {
+    let size = files.iter().map(|(_, size)| size).sum();
+    let step = Step::sized(
+        reporter,
+        "hash-parts",
+        "Listing parts",
+        Some(size),
+        Unit::Bytes,
+    );
+    let items: Vec<_> = files.into_iter().enumerate().rev().collect();
+    let mut found = workers::run(items, &step, |(at, (file, size)), watch| {
+        hash(&file, size, watch).map(|digest| (at, digest))
+    })?;
+    found.sort_unstable();
+    step.finish(Outcome::Done, Some(format!("{} parts", found.len())));
+    Ok(found.into_iter().map(|(_, digest)| digest).collect())
+}
+
+/// Cuts a bundle into parts. What was written is opened and verified before
+/// it has a name, so a source that changes or cannot be trusted yields nothing.
+///
+/// # Errors
+///
+/// Reading, writing or verifying fails, or the parts would be too many.
+pub async fn split(
     bundle: &Bundle,
     cut: Cut,
     key: &SecretKey,
     reporter: &dyn Reporter,
 ) -> Result<PathBuf, PartError> {
-    let size = bundle.size();
-    let writer = PartWriter::create(cut, size)?;
-    writer.set().reserve(size)?;
+    let writer = PartWriter::create(cut, bundle.size())?;
+    writer.set().reserve(bundle.size())?;
+    let digests = copy(bundle, &writer, reporter).await?;
+    let archive = Archive::over(writer.set().span()?, bundle.path());
+    let (files, index) = (writer.set().files()?, bundle.digest());
+    apart(reporter, move |reporter| {
+        // The signature was checked on the source, and the digest of the
+        // index commits to everything else.
+        let copied = UntrustedBundle::over(archive)?.trust_blindly()?;
+        if copied.digest() != index {
+            return Err(PartError::OtherBundle {
+                listed: index,
+                found: copied.digest(),
+            });
+        }
+        copied.verify_blobs(reporter)?;
+        for (file, _) in &files {
+            file.sync_all()?;
+        }
+        Ok(())
+    })
+    .await
+    .map_err(io::Error::other)??;
+    let comment = crate::bundle::documents::trusted_comment(bundle.manifest());
+    writer.finish(digests, index, &comment, key)
+}
+
+/// Copies the bundle and returns the digest of each part.
+async fn copy(
+    bundle: &Bundle,
+    writer: &PartWriter,
+    reporter: &dyn Reporter,
+) -> Result<Vec<Digest>, PartError> {
+    let (size, part_size) = (bundle.size(), writer.cut.part_size);
     let step = Step::sized(reporter, "split", "Cutting", Some(size), Unit::Bytes);
     let mut buffer = vec![0; CHUNK];
+    let mut digests = Vec::new();
+    let mut hasher = Sha256::new();
     let mut offset = 0;
     while offset < size {
-        let want = usize::try_from(size - offset).map_or(CHUNK, |left| left.min(CHUNK));
+        let left = part_size - offset % part_size;
+        let want = usize::try_from(left.min(size - offset)).map_or(CHUNK, |left| left.min(CHUNK));
         bundle.read_raw(&mut buffer[..want], offset)?;
         writer.set().write_all_at(&buffer[..want], offset)?;
+        hasher.update(&buffer[..want]);
         offset += want as u64;
+        if offset == size || offset % part_size == 0 {
+            let done = std::mem::take(&mut hasher);
+            digests.push(Digest::from_bytes(done.finalize().into()));
+        }
         step.progress(offset);
+        // So that a Ctrl-C is heard.
+        tokio::task::yield_now().await;
     }
-    step.finish(Outcome::Done, None);
-    let comment = crate::bundle::documents::trusted_comment(bundle.manifest());
-    writer.finish(bundle.digest(), &comment, key, reporter)
+    step.finish(Outcome::Done, Some(format!("{} parts", digests.len())));
+    Ok(digests)
 }

@@ -58,20 +58,59 @@ impl From<LockError> for Failure {
 
 impl From<PartError> for Failure {
     fn from(error: PartError) -> Self {
+        const WHERE: &str = "mount the medium that holds it beside the others and name its \
+                             directory with `--parts-in DIR`";
+        const COPY: &str = "copy this file again from where the bundle was made";
+        let of = |kind| Self::from_error(kind, &error);
         match error {
             PartError::Io(error) | PartError::Open(ArchiveError::Io(error)) => error.into(),
-            PartError::Missing { .. } => Self::from_error(Kind::LocalIo, &error).hint(
-                "mount the medium that holds it beside the others and name its directory with \
-                 `--parts-in DIR`",
+            PartError::Verify(error) => Self::from(error).within("parts did not verify"),
+            PartError::Untrusted { ref path, source } => Self::from(source).within(format!(
+                "part list `{}` is not to be trusted",
+                path.display()
+            )),
+            PartError::Several(errors) => several(errors),
+            PartError::Missing { .. } | PartError::NoList { .. } => of(Kind::LocalIo).hint(WHERE),
+            PartError::Unreadable { .. } => of(Kind::LocalIo)
+                .hint("see that the medium can be read, or copy the part again from another"),
+            PartError::Unsigned { .. } => of(Kind::NotTrusted).hint(
+                "copy the signature together with the list; if there is none, ask the publisher",
             ),
-            PartError::TooMany(_) => Self::from_error(Kind::Usage, &error),
-            PartError::Sign(_) => Self::from_error(Kind::Failed, &error),
-            PartError::Swapped { .. } => Self::from_error(Kind::NotTrusted, &error)
-                .hint("give every part the name that it was made with"),
-            _ => Self::from_error(Kind::NotTrusted, &error)
-                .hint("copy this file again from where the bundle was made"),
+            PartError::NewerFormat { .. } => {
+                of(Kind::Failed).hint("use the lfctl that came with the bundle, or a newer one")
+            }
+            PartError::TooMany(_) => of(Kind::Usage),
+            PartError::Sign(_) => of(Kind::Failed),
+            PartError::Swapped { .. } | PartError::Mixed { .. } => {
+                of(Kind::NotTrusted).hint("give every part the name that it was made with")
+            }
+            _ => of(Kind::NotTrusted).hint(COPY),
         }
     }
+}
+
+/// Each with its message, all under one that counts them.
+fn several(errors: Vec<PartError>) -> Failure {
+    let message = format!("{} things are wrong with the parts", errors.len());
+    let failures: Vec<_> = errors.into_iter().map(Failure::from).collect();
+    // What is wrong weighs more than what is missing.
+    let wrong = |failure: &&Failure| failure.kind() != Kind::LocalIo;
+    let kind = failures
+        .iter()
+        .find(wrong)
+        .map_or(Kind::LocalIo, Failure::kind);
+    failures
+        .iter()
+        .fold(Failure::new(kind, message), |all, one| {
+            let all = all.cause(one.report().message.clone());
+            one.report().hints.iter().fold(all, |all, hint| {
+                if all.report().hints.contains(hint) {
+                    all
+                } else {
+                    all.hint(hint)
+                }
+            })
+        })
 }
 
 impl From<SbomError> for Failure {

@@ -126,6 +126,14 @@ impl Failure {
         self
     }
 
+    /// Puts another message over it, which has this one as its cause.
+    #[must_use]
+    pub fn within(mut self, message: impl Into<String>) -> Self {
+        let inner = std::mem::replace(&mut self.report.message, message.into());
+        self.report.causes.insert(0, inner);
+        self
+    }
+
     /// Adds what to type next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
