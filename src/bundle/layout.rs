@@ -134,17 +134,20 @@ pub struct Planned {
     room: usize,
     entries: Vec<Entry>,
     slots: Vec<LayerSlot>,
+    absent: Vec<LayerSlot>,
 }
 
 impl Planned {
     /// Lays out contents.
     pub fn new(contents: Contents) -> Result<Self, LayoutError> {
         let mut slots = layer_slots(&contents)?;
+        let mut absent_slots = Vec::new();
         if let Some(delta) = &contents.delta {
             for digest in &delta.absent {
-                slots
+                let slot = slots
                     .remove(digest)
                     .ok_or(LayoutError::NotALayer(*digest))?;
+                absent_slots.push(slot);
             }
         }
         // Stands for the SBOM until it is sealed: no content has this digest.
@@ -169,6 +172,7 @@ impl Planned {
             room: largest.len(),
             entries: Vec::new(),
             slots: slots.into_values().collect(),
+            absent: absent_slots,
             manifest,
             images,
             stack,
@@ -186,6 +190,11 @@ impl Planned {
     /// The layers, in the order of the tar.
     pub fn slots(&self) -> &[LayerSlot] {
         &self.slots
+    }
+
+    /// The layers that are left out. Their offsets mean nothing.
+    pub fn absent(&self) -> &[LayerSlot] {
+        &self.absent
     }
 
     /// The bundle manifest as far as it is known: unpacked sizes are not.

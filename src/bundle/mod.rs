@@ -2,6 +2,7 @@
 
 #[cfg(feature = "pull")]
 pub mod create;
+pub mod delta;
 pub mod diff;
 mod documents;
 pub mod fake;

@@ -34,6 +34,37 @@ pub struct BundleArg {
     pub parts_in: Vec<PathBuf>,
 }
 
+/// Bundles that have what a delta bundle leaves out.
+#[derive(Debug, clap::Args)]
+pub struct BaseArg {
+    /// Take layers that a delta bundle leaves out and the engine lacks from this one; may be repeated
+    #[arg(long, value_name = "BUNDLE")]
+    base: Vec<PathBuf>,
+}
+
+impl BaseArg {
+    /// Opens them as `bundle` was. Their layers are hashed while they are read.
+    pub(super) fn open(
+        &self,
+        bundle: &BundleArg,
+        store: Option<&TrustStore>,
+        context: &Context,
+    ) -> Result<Vec<Bundle>, Failure> {
+        let opened = self.base.iter().map(|path| {
+            let base = BundleArg {
+                bundle: Some(path.clone()),
+                insecure_skip_signature: bundle.insecure_skip_signature,
+                parts_in: bundle.parts_in.clone(),
+            };
+            match store {
+                Some(store) => base.open_trusting(Some(store), Depth::Head, context),
+                None => base.open_at(Depth::Head, context),
+            }
+        });
+        opened.collect()
+    }
+}
+
 impl BundleArg {
     /// Opens the bundle, verifies its head, and hashes the parts if it lies
     /// in some.

@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::Context;
-use super::args::BundleArg;
+use super::args::{BaseArg, BundleArg};
 use super::failure::Failure;
 use super::parts::Depth;
 use crate::bundle::manifest::BundleManifest;
@@ -91,10 +91,19 @@ pub(super) struct Which {
 pub(super) struct TrustArg {
     /// Trust this public key alone, instead of the keys of this host
     #[arg(long, value_name = "FILE", conflicts_with = "insecure_skip_signature")]
-    trusted_key: Option<PathBuf>,
+    pub(super) trusted_key: Option<PathBuf>,
 }
 
 impl Which {
+    /// Opens the bundles that have what this one leaves out.
+    pub(super) fn open_bases(
+        &self,
+        base: &BaseArg,
+        context: &Context,
+    ) -> Result<Vec<Bundle>, Failure> {
+        base.open(&self.bundle, self.trust.store()?.as_ref(), context)
+    }
+
     pub(super) fn open(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
         match self.trust.store()? {
             Some(store) => self.bundle.open_trusting(Some(&store), depth, context),
@@ -174,7 +183,7 @@ fn describe(inspection: &Inspection<'_>) -> String {
         .collect();
     let mut text = format!(
         "release     {} (counter {})\ncreated     {}\nplatform    {}\nneeds       lfctl {} or later\n\
-         upgrades    {}\nsigned by   {signer}\nindex       {}\nsize        {} ({} unpacked)\n\nimages\n",
+         upgrades    {}\nsigned by   {signer}\nindex       {}\nsize        {} ({} unpacked)\n",
         manifest.release,
         manifest.release.counter,
         manifest.created,
@@ -189,6 +198,17 @@ fn describe(inspection: &Inspection<'_>) -> String {
         HumanBytes(inspection.size),
         HumanBytes(inspection.unpacked_bytes),
     );
+    if let Some(base) = &manifest.base {
+        let bytes = base.absent.iter().map(|blob| blob.size).sum();
+        let _ = writeln!(
+            text,
+            "left out    {} layers ({}), which {} has",
+            base.absent.len(),
+            HumanBytes(bytes),
+            base.name
+        );
+    }
+    text.push_str("\nimages\n");
     for (key, image) in &manifest.images {
         let bytes = image.layers.iter().map(|layer| layer.size).sum();
         // Writing to a string does not fail.

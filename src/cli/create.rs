@@ -4,14 +4,19 @@ use std::path::PathBuf;
 
 use fs_err as fs;
 
+use super::args::BundleArg;
+use super::bundle::TrustArg;
 use super::failure::{Failure, Kind};
+use super::parts::Depth;
 use super::password::{PasswordArg, read_secret_key};
 use super::signal::asked_to_stop;
 use super::{Context, parts};
 use crate::bundle::create::{Options, create};
+use crate::bundle::delta::Base;
 use crate::bundle::lock::Lock;
 use crate::bundle::spec::BundleSpec;
 use crate::oci::registry::{self, Credentials, Patience};
+use crate::sign::{SecretKey, TrustStore};
 use crate::sys::fs::write_atomically;
 
 /// Arguments of `lfctl bundle create`.
@@ -45,6 +50,13 @@ pub struct Args {
     /// Leave out the list of packages
     #[arg(long)]
     no_sbom: bool,
+    /// Leave out the layers of this older bundle, or of the host whose `lfctl inventory` this JSON
+    /// file is
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+    /// Public key that signed the base; the key of this bundle unless named
+    #[arg(long, value_name = "FILE", requires = "base")]
+    trusted_key: Option<PathBuf>,
     /// Cut the bundle into parts of SIZE, such as 650M; `4G` makes parts that FAT32 takes
     #[arg(long, value_name = "SIZE", value_parser = parts::size)]
     split: Option<u64>,
@@ -68,7 +80,9 @@ impl Args {
             .map_err(|error| Failure::spec(&self.spec, &error))?;
         let key = read_secret_key(&self.key, &self.password)?;
         let lock_file = self.lock_file();
+        let base = self.base(&key, context)?;
         let options = Options {
+            base,
             lock: self.read_lock(&lock_file)?,
             platform: self.platform,
             registry: registry::Options {
@@ -96,6 +110,30 @@ impl Args {
             write_atomically(&lock_file, created.lock.to_text()?.as_bytes(), 0o644)?;
         }
         context.print_line(&created.receipt, &created.receipt.to_string())
+    }
+
+    fn base(&self, key: &SecretKey, context: &Context) -> Result<Option<Base>, Failure> {
+        let Some(path) = &self.base else {
+            return Ok(None);
+        };
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            return Ok(Some(Base::of_inventory(&fs::read(path)?)?));
+        }
+        let trust = TrustArg {
+            trusted_key: self.trusted_key.clone(),
+        };
+        let own = || TrustStore::of([key.public().clone()]);
+        let store = trust.store()?.unwrap_or_else(own);
+        let bundle = BundleArg {
+            bundle: Some(path.clone()),
+            insecure_skip_signature: false,
+            parts_in: Vec::new(),
+        };
+        let bundle = bundle.open_trusting(Some(&store), Depth::Head, context)?;
+        Ok(Some(Base::of_bundle(bundle.manifest(), bundle.digest())))
     }
 
     fn lock_file(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::accept::{AcceptArg, accept};
-use super::args::{BundleArg, NameArg};
+use super::args::{BaseArg, BundleArg, NameArg};
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
 use super::{Context, wizard};
@@ -20,6 +20,7 @@ use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts};
 use crate::facts::langfuse::UpdateVerdict;
 use crate::install::apply::{self, Interrupt};
+use crate::install::load::missing_layers;
 use crate::install::observe::{self, Existing};
 use crate::install::plan::Plan;
 use crate::install::preflight::{self, DiskNeed, Inputs};
@@ -40,6 +41,8 @@ pub struct Args {
     name: NameArg,
     #[command(flatten)]
     accept: AcceptArg,
+    #[command(flatten)]
+    base: BaseArg,
     /// Connect to nothing but the engine's socket and this host; there is no other way to install
     #[arg(long)]
     offline: bool,
@@ -64,6 +67,7 @@ impl Args {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
         let bundle = self.bundle.open(context)?;
         self.accept.check(context, &bundle)?;
+        let bases = self.base.open(&self.bundle, None, context)?;
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
@@ -73,6 +77,7 @@ impl Args {
             facts: &facts,
             appliance: &appliance,
             bundle: &bundle,
+            bases: &bases,
             site: &site.config,
             site_text: &site.text,
             tls: site.tls.as_ref(),
@@ -197,8 +202,13 @@ async fn survey<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Survey, Fail
     let existing = observe::existing(steps).await?;
     let observed = observe::observe(steps, &existing).await?;
     let needs = observe::disk_needs(steps, &observed);
+    let mut findings = findings(steps, &existing, &needs)?;
+    let sources = images::sources(steps.bundle, steps.bases)?;
+    let missing = missing_layers(steps.engine, steps.facts, &sources).await?;
+    let complete = preflight::complete(steps.bundle.manifest(), &missing);
+    findings.splice(0..0, complete);
     Ok(Survey {
-        findings: findings(steps, &existing, &needs)?,
+        findings,
         plan: Plan::install(steps.bundle.stack(), &observed),
         needs,
     })

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::accept::{AcceptArg, accept};
+use super::args::BaseArg;
 use super::bundle::Which;
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
@@ -14,8 +15,8 @@ use crate::bundle::open::Bundle;
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
 use crate::install::images;
-use crate::install::load::{Loaded, load_images};
-use crate::install::preflight::{DiskNeed, examine_load};
+use crate::install::load::{Loaded, load_images, missing_layers};
+use crate::install::preflight::{DiskNeed, complete, examine_load};
 use crate::oci::digest::Digest;
 use crate::sys::disk::Disk;
 
@@ -26,6 +27,8 @@ pub struct Args {
     which: Which,
     #[command(flatten)]
     accept: AcceptArg,
+    #[command(flatten)]
+    base: BaseArg,
     /// Say what would be loaded, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -61,13 +64,16 @@ impl Args {
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
         let plan = plan(&bundle, &engine, &facts).await?;
-        let findings = examine_load(&facts, &bundle.manifest().platform, &plan.disk);
+        let bases = self.which.open_bases(&self.base, context)?;
+        let sources = images::sources(&bundle, &bases)?;
+        let missing = missing_layers(&engine, &facts, &sources).await?;
+        let mut findings = examine_load(&facts, &bundle.manifest().platform, &plan.disk);
+        findings.splice(0..0, complete(bundle.manifest(), &missing));
         if self.dry_run {
             context.print_line(&plan, &plan.to_string())?;
             return refuse_if_blocked(context, &findings);
         }
         refuse_if_blocked(context, &findings)?;
-        let sources = images::sources(&bundle)?;
         let loaded = tokio::select! {
             loaded = load_images(&engine, &facts, sources, context.reporter.as_ref()) => loaded?,
             () = asked_to_stop() => {

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod failure;
 mod findings;
 pub mod install;
+pub mod inventory;
 pub mod key;
 pub mod load;
 pub mod logs;
@@ -87,6 +88,8 @@ enum Command {
     Trust(trust::Command),
     /// Install Langfuse from a bundle, offline
     Install(Box<install::Args>),
+    /// Write down which images this host has, for a smaller next bundle
+    Inventory(inventory::Args),
     /// Show what is installed and how it stands
     Status(status::Args),
     /// Check that the appliance is well and that nothing leaves it
@@ -204,6 +207,7 @@ impl Command {
             Self::Key(command) => command.name(),
             Self::Trust(command) => command.name(),
             Self::Install(_) => "install",
+            Self::Inventory(_) => "inventory",
             Self::Status(_) => "status",
             Self::Doctor(_) => "doctor",
             Self::Logs(_) => "logs",
@@ -221,6 +225,7 @@ impl Command {
             Self::Uninstall(args) => !args.is_dry_run(),
             Self::Key(_)
             | Self::Trust(_)
+            | Self::Inventory(_)
             | Self::Status(_)
             | Self::Doctor(_)
             | Self::Logs(_)
@@ -235,6 +240,7 @@ impl Command {
             Self::Key(command) => command.run(context),
             Self::Trust(command) => command.run(context),
             Self::Install(args) => args.run(context).await,
+            Self::Inventory(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,
             Self::Doctor(args) => args.run(context).await,
             Self::Logs(args) => args.run(context).await,

@@ -57,16 +57,22 @@ pub fn room<'a>(images: impl Iterator<Item = &'a BundleImage>, route: LoadRoute)
     layers.values().sum::<u64>() + archives.iter().take(route.at_once()).sum::<u64>()
 }
 
-/// Every distinct image of the bundle, ready to be sent.
-pub fn sources(bundle: &Bundle) -> Result<Vec<ImageSource>, OpenError> {
-    let shared = Arc::new(bundle.clone());
+/// Every distinct image of the bundle, ready to be sent. Layers that it
+/// leaves out are taken from `bases`, where they have them.
+pub fn sources(bundle: &Bundle, bases: &[Bundle]) -> Result<Vec<ImageSource>, OpenError> {
+    let holders: Arc<[Bundle]> = std::iter::once(bundle).chain(bases).cloned().collect();
+    let holder = |digest: &Digest| {
+        let has = |bundle: &&Bundle| bundle.blob_size(digest).is_some();
+        holders.iter().find(has)
+    };
     let mut sources: BTreeMap<Digest, ImageSource> = BTreeMap::new();
     for (key, image) in &bundle.manifest().images {
         if let Some(source) = sources.get_mut(&image.manifest) {
             source.keys.push(key.clone());
             continue;
         }
-        let layers = Arc::clone(&shared);
+        let absent = image.layers.iter().map(|layer| layer.digest);
+        let holders = Arc::clone(&holders);
         let source = ImageSource {
             keys: vec![key.clone()],
             reference: image.reference.clone(),
@@ -75,8 +81,13 @@ pub fn sources(bundle: &Bundle) -> Result<Vec<ImageSource>, OpenError> {
             manifest: bundle.blob(&image.manifest)?.into(),
             config: bundle.blob(&image.config)?.into(),
             layers: image.layers.clone(),
+            absent: absent.filter(|layer| holder(layer).is_none()).collect(),
             open: Arc::new(move |digest: &Digest| {
-                let reader = layers.reader(digest).map_err(io::Error::other)?;
+                let has = |bundle: &&Bundle| bundle.blob_size(digest).is_some();
+                // The bundle itself says best what it does not hold.
+                let holder = holders.iter().find(has).or(holders.first());
+                let holder = holder.ok_or(io::ErrorKind::NotFound)?;
+                let reader = holder.reader(digest).map_err(io::Error::other)?;
                 Ok(Box::new(reader) as Box<dyn Read + Send>)
             }),
         };

@@ -12,6 +12,7 @@
 //! only once every image is there.
 
 mod archive;
+mod complete;
 mod error;
 mod inflate;
 mod one;
@@ -20,20 +21,20 @@ mod source;
 mod stream;
 mod tags;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 
+pub use self::complete::{MissingLayer, missing_layers};
 pub use self::error::LoadError;
 pub use self::source::{ImageSource, OpenLayer, private_tag};
 
 use self::one::{Loader, Sent, engine_error};
 use self::order::{Chains, Pending, next};
 use self::source::check_source;
-use crate::engine::{ContainerEngine, EngineFacts, EngineImage, LoadRoute};
+use crate::engine::{ContainerEngine, EngineError, EngineFacts, EngineImage, LoadRoute};
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
 
@@ -76,7 +77,8 @@ struct Brought {
 ///
 /// # Errors
 ///
-/// The first image that fails ends it. When content was wrong, everything
+/// A layer that nothing at hand has ends it before anything is sent. The
+/// first image that fails ends it. When content was wrong, everything
 /// that was brought is taken back; after any other failure it stays, under
 /// lfctl's own tags, and the next run goes on from there. No tag of somebody
 /// else is ever moved.
@@ -86,17 +88,16 @@ pub async fn load_images<E: ContainerEngine>(
     images: Vec<ImageSource>,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Loaded>, LoadError> {
-    let load = Loader {
-        engine,
-        facts,
-        route: LoadRoute::of(facts),
-        stop: Arc::new(AtomicBool::new(false)),
-    };
+    let load = Loader::new(engine, facts);
     let mut brought = Vec::with_capacity(images.len());
     for image in &images {
         check_source(image)?;
         let there = load.present(image).await?;
         brought.push(there.map(|image| Brought { image, sent: None }));
+    }
+    let missing = complete::missing(&load, &images).await?;
+    if !missing.is_empty() {
+        return Err(LoadError::Incomplete(missing));
     }
     let result = bring_missing(&load, &images, &mut brought, reporter).await;
     if let Err(error) = result {
@@ -204,6 +205,15 @@ async fn bring_missing<E: ContainerEngine>(
     failure.map_or(Ok(()), Err)
 }
 
+/// The images in the engine that lfctl brought.
+///
+/// # Errors
+///
+/// The engine does not answer.
+pub async fn own_images<E: ContainerEngine>(engine: &E) -> Result<Vec<EngineImage>, EngineError> {
+    engine.images(&format!("{PRIVATE}/*")).await
+}
+
 /// The layers that need not be sent: Docker's classic store takes those it
 /// has by their chain of diff ids. Other stores want whole images.
 async fn held_chains<E: ContainerEngine>(
@@ -213,9 +223,7 @@ async fn held_chains<E: ContainerEngine>(
     if loader.route == LoadRoute::Stored {
         return Ok(Chains::default());
     }
-    let held = loader
-        .engine
-        .images(&format!("{PRIVATE}/*"))
+    let held = own_images(loader.engine)
         .await
         .map_err(|source| engine_error(image, source))?;
     Ok(Chains::new(

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use indicatif::HumanBytes;
 
+use super::load::MissingLayer;
 use super::observe::Existing;
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
@@ -89,6 +90,33 @@ pub fn examine(inputs: &Inputs<'_>) -> Vec<Finding> {
     host(inputs, &mut findings);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
+}
+
+/// What a delta bundle leaves out has to be there.
+pub fn complete(manifest: &BundleManifest, missing: &[MissingLayer]) -> Option<Finding> {
+    let base = manifest.base.as_ref().filter(|_| !missing.is_empty())?;
+    let each: Vec<_> = missing
+        .iter()
+        .map(|one| {
+            let size = HumanBytes(one.size);
+            format!("{} ({size}) of {}", one.layer, one.reference)
+        })
+        .collect();
+    Some(finding(
+        "bundle.incomplete",
+        Severity::Blocking,
+        format!(
+            "the bundle builds on {} and leaves out {} layers that this host does not have",
+            base.name,
+            each.len()
+        ),
+        each.join("; "),
+        Remedy::text(format!(
+            "name a bundle that has them, such as that of {} ({}), with `--base BUNDLE`, or bring \
+             a full bundle",
+            base.name, base.digest
+        )),
+    ))
 }
 
 /// What must hold before images are loaded, whatever becomes of them.

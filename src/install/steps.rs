@@ -34,6 +34,8 @@ pub struct Steps<'a, E> {
     pub appliance: &'a Appliance,
     /// The verified bundle.
     pub bundle: &'a Bundle,
+    /// Bundles that have what it leaves out.
+    pub bases: &'a [Bundle],
     /// What the operator decided.
     pub site: &'a SiteConfig,
     /// The same as it is written to disk.
@@ -199,7 +201,7 @@ impl<E: ContainerEngine> Steps<'_, E> {
     }
 
     async fn load_images(&mut self) -> Result<Done, InstallError> {
-        let sources = images::sources(self.bundle)?;
+        let sources = images::sources(self.bundle, self.bases)?;
         let loaded = load::load_images(self.engine, self.facts, sources, self.reporter).await?;
         for image in &loaded {
             self.record(image);

@@ -34,7 +34,7 @@ async fn load(rig: &Rig, path: &std::path::Path, trusted: &TrustStore) -> Result
     let bundle = UntrustedBundle::open(path)
         .and_then(|bundle| bundle.verify(trusted))
         .map_err(|error| error.to_string())?;
-    let images = sources(&bundle).map_err(|error| error.to_string())?;
+    let images = sources(&bundle, &[]).map_err(|error| error.to_string())?;
     load_images(&rig.engine, &rig.facts, images, &Silent)
         .await
         .map(|loaded| loaded.len())

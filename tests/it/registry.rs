@@ -18,6 +18,7 @@ use lfctl::sign::SecretKey;
 
 use crate::support::bundle::{LocalRegistry, Parts, key, noise};
 
+mod delta;
 mod faults;
 mod network;
 mod sbom;
@@ -58,6 +59,7 @@ fn spec() -> BundleSpec {
 
 fn options(address: &str, output: &Path) -> Options {
     Options {
+        base: None,
         platform: None,
         registry: registry::Options {
             mirrors: vec![

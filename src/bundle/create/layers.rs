@@ -45,14 +45,25 @@ pub(super) struct Origin<'a> {
 }
 
 /// Pulls every layer to its place and shows each to `scan`, if there is one.
+/// Those of `absent` have no place: they are pulled only for what nobody
+/// knows of them yet.
 pub(super) async fn pull<T: Send + 'static>(
     origin: &Origin<'_>,
     slots: &[LayerSlot],
+    absent: &[LayerSlot],
     partial: &PartialSet,
     scan: Option<Scan<T>>,
     reporter: &dyn Reporter,
 ) -> Result<BTreeMap<Digest, Stored<T>>, CreateError> {
-    let total = slots.iter().map(|slot| slot.size).sum();
+    let (known, unknown): (Vec<_>, Vec<_>) = absent
+        .iter()
+        .partition(|slot| scan.is_none() && origin.unpacked.contains_key(&slot.digest));
+    let mut jobs: Vec<_> = slots
+        .iter()
+        .map(|slot| (slot, Some(partial.writer())))
+        .chain(unknown.into_iter().map(|slot| (slot, None)))
+        .collect();
+    let total = jobs.iter().map(|(slot, _)| slot.size).sum();
     let progress = Step::sized(reporter, "pull", "Pulling layers", Some(total), Unit::Bytes);
     let done = Cell::new(0);
     let advance = |bytes: u64| {
@@ -60,21 +71,29 @@ pub(super) async fn pull<T: Send + 'static>(
         progress.progress(done.get());
     };
     // The largest first: the last to be pulled has the machine to itself.
-    let mut slots: Vec<_> = slots.iter().collect();
-    slots.sort_by_key(|slot| std::cmp::Reverse(slot.size));
-    let stored = stream::iter(&slots)
-        .map(|slot| pull_one(origin, slot, partial.writer(), scan, &advance))
+    jobs.sort_by_key(|(slot, _)| std::cmp::Reverse(slot.size));
+    let count = jobs.len();
+    let mut stored: BTreeMap<_, _> = stream::iter(jobs)
+        .map(|(slot, file)| pull_one(origin, slot, file, scan, &advance))
         .buffer_unordered(PARALLEL)
         .try_collect()
         .await?;
-    progress.finish(Outcome::Done, Some(format!("{} layers", slots.len())));
+    progress.finish(Outcome::Done, Some(format!("{count} layers")));
+    for slot in known {
+        let unpacked = origin.unpacked.get(&slot.digest);
+        stored.extend(unpacked.map(|unpacked| {
+            let scanned = None;
+            let unpacked = *unpacked;
+            (slot.digest, Stored { unpacked, scanned })
+        }));
+    }
     Ok(stored)
 }
 
 async fn pull_one<T: Send + 'static>(
     origin: &Origin<'_>,
     slot: &LayerSlot,
-    file: PartialWriter,
+    file: Option<PartialWriter>,
     scan: Option<Scan<T>>,
     advance: &dyn Fn(u64),
 ) -> Result<(Digest, Stored<T>), CreateError> {
@@ -89,7 +108,7 @@ async fn pull_one<T: Send + 'static>(
     let (next, placed_chunks) = channel(QUEUE);
     let placing = {
         let slot = slot.clone();
-        tokio::task::spawn_blocking(move || place(&file, &slot, chunks, &next))
+        tokio::task::spawn_blocking(move || place(file.as_ref(), &slot, chunks, &next))
     };
     let known = origin.unpacked.get(&slot.digest).copied();
     let inflating = {

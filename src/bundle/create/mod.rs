@@ -18,8 +18,9 @@ use jiff::Timestamp;
 use oci_spec::distribution::Reference;
 use semver::Version;
 
+use super::delta::Base;
 use super::documents::trusted_comment;
-use super::layout::{Contents, LayoutError, Planned, Signed};
+use super::layout::{Contents, Delta, LayerSlot, LayoutError, Planned, Signed};
 use super::lock::{self, Lock};
 use super::manifest::Platform;
 use super::open::{OpenError, UntrustedBundle};
@@ -32,7 +33,7 @@ use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError, config_of};
 use crate::oci::registry::{self, Registry, RegistryError};
-use crate::report::event::{Outcome, Reporter, Step, Unit};
+use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
 use crate::sys::partial_set::PartialSet;
 
@@ -52,6 +53,8 @@ pub struct Options {
     pub created: Option<Timestamp>,
     /// Look into every layer for the packages in it.
     pub sbom: bool,
+    /// Leave out what this has.
+    pub base: Option<Base>,
     /// Where the bundle goes.
     pub output: PathBuf,
     /// Bytes of the parts it is cut into; `None` for one file.
@@ -84,6 +87,16 @@ pub enum CreateError {
     #[error("lock is for {found}, the bundle for {wanted}")]
     LockPlatform {
         /// Platform of the lock.
+        found: String,
+        /// Platform of the bundle.
+        wanted: String,
+    },
+    /// The base is for another platform.
+    #[error("base `{name}` is for {found}, the bundle for {wanted}")]
+    BasePlatform {
+        /// The base.
+        name: String,
+        /// Its platform.
         found: String,
         /// Platform of the bundle.
         wanted: String,
@@ -162,6 +175,7 @@ pub async fn create(
     let registry = Registry::new(options.registry.clone())?;
     let (images, mut lock) = resolve(spec, options, &platform, &registry, reporter).await?;
     let sources = layers::sources(images.values());
+    let delta = delta(options, &images, &platform, reporter)?;
     let planned = Planned::new(Contents {
         release: spec.release.clone(),
         created: options.created,
@@ -174,7 +188,7 @@ pub async fn create(
             .map(|(key, (reference, image))| (key, (tagged(&reference), image)))
             .collect(),
         trust: spec.trust.clone(),
-        delta: None,
+        delta,
         sbom: options.sbom,
     })?;
     let output = Output::create(options, planned.size())?;
@@ -183,13 +197,13 @@ pub async fn create(
         .reserve(planned.size())
         .map_err(CreateError::Write)?;
     let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
-    let slots = planned.slots();
+    let (slots, absent) = (planned.slots(), planned.absent());
     let origin = layers::Origin {
         registry: &registry,
         sources: &sources,
-        unpacked: &lock.layers,
+        unpacked: &known_sizes(&lock, options, absent),
     };
-    let stored = layers::pull(&origin, slots, partial, scan, reporter).await?;
+    let stored = layers::pull(&origin, slots, absent, partial, scan, reporter).await?;
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
     for (digest, stored) in stored {
         unpacked.insert(digest, stored.unpacked);
@@ -204,6 +218,51 @@ pub async fn create(
     let signed = planned.seal(&unpacked, bom)?.sign(key)?;
     let receipt = finish(output, signed, key, options, reporter).await?;
     Ok(Created { receipt, lock })
+}
+
+/// What the base spares.
+fn delta(
+    options: &Options,
+    images: &Resolved,
+    platform: &Platform,
+    reporter: &dyn Reporter,
+) -> Result<Option<Delta>, CreateError> {
+    let Some(base) = &options.base else {
+        return Ok(None);
+    };
+    if base.platform != *platform {
+        return Err(CreateError::BasePlatform {
+            name: base.name.clone(),
+            found: base.platform.to_string(),
+            wanted: platform.to_string(),
+        });
+    }
+    let delta = base.delta(images.values().map(|(_, image)| image));
+    if delta.is_none() {
+        notice(
+            reporter,
+            Level::Warning,
+            "create.no-delta",
+            format!(
+                "{} has no layer of these images: the bundle is a full one",
+                base.name
+            ),
+        );
+    }
+    Ok(delta)
+}
+
+/// Inflated bytes of layers that need not be inflated to know it.
+fn known_sizes(lock: &Lock, options: &Options, absent: &[LayerSlot]) -> BTreeMap<Digest, u64> {
+    let mut known = lock.layers.clone();
+    if let Some(base) = &options.base {
+        let sizes = absent.iter().filter_map(|slot| {
+            let unpacked = base.unpacked.get(&slot.diff_id)?;
+            Some((slot.digest, *unpacked))
+        });
+        known.extend(sizes);
+    }
+    known
 }
 
 /// Where the bytes go.

@@ -37,9 +37,10 @@ pub(super) struct Stored<T> {
     pub(super) scanned: Option<T>,
 }
 
-/// Writes the chunks of a layer to their place, hashes them and passes them on.
+/// Writes the chunks of a layer to their place, if there is a file for them,
+/// hashes them and passes them on.
 pub(super) fn place(
-    file: &PartialWriter,
+    file: Option<&PartialWriter>,
     slot: &LayerSlot,
     mut chunks: Receiver<Bytes>,
     next: &Sender<Bytes>,
@@ -47,8 +48,10 @@ pub(super) fn place(
     let mut hasher = Sha256::new();
     let mut offset = slot.offset;
     while let Some(chunk) = chunks.blocking_recv() {
-        file.write_all_at(&chunk, offset)
-            .map_err(CreateError::Write)?;
+        if let Some(file) = file {
+            file.write_all_at(&chunk, offset)
+                .map_err(CreateError::Write)?;
+        }
         offset += chunk.len() as u64;
         hasher.update(&chunk);
         // Who inflates may have given up. Only the digest over all of it
@@ -311,7 +314,7 @@ mod tests {
             sender.try_send(Bytes::from_static(b"ght")).unwrap();
             drop(sender);
             let (next, mut passed) = channel(4);
-            let placed = place(&set.writer(), &slot, chunks, &next);
+            let placed = place(Some(&set.writer()), &slot, chunks, &next);
             assert_eq!(placed.is_ok(), wanted == b"right");
             assert_eq!(passed.try_recv().unwrap(), b"ri"[..]);
             assert_eq!(passed.try_recv().unwrap(), b"ght"[..]);

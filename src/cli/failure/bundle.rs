@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Failure, Kind};
 #[cfg(feature = "pull")]
 use crate::bundle::create::CreateError;
+use crate::bundle::delta::InventoryError;
 use crate::bundle::lock::LockError;
 use crate::bundle::parts::PartError;
 use crate::bundle::sbom::SbomError;
@@ -46,6 +47,13 @@ impl Failure {
             },
             _ => failed,
         }
+    }
+}
+
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        Self::from_error(Kind::Config, &error)
+            .hint("write it again on the host: `lfctl inventory -o FILE`")
     }
 }
 
@@ -136,6 +144,8 @@ impl From<CreateError> for Failure {
             CreateError::NewerLfctl(_) => {
                 Self::from_error(Kind::Failed, &error).hint("make it with that lfctl")
             }
+            CreateError::BasePlatform { .. } => Self::from_error(Kind::Config, &error)
+                .hint("name a base of that platform, or choose another with `--platform`"),
             CreateError::LockPlatform { .. } | CreateError::NotLocked(_) => {
                 Self::from_error(Kind::Config, &error)
                     .hint("run `lfctl bundle create` without `--locked` to write a new lock")

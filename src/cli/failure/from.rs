@@ -105,6 +105,8 @@ impl From<LoadError> for Failure {
             LoadError::Layer { .. } | LoadError::Source { .. } | LoadError::Identity { .. } => {
                 Self::from_error(Kind::NotTrusted, &error).hint(OTHER_COPY)
             }
+            LoadError::Incomplete(_) => Self::from_error(Kind::Blocked, &error)
+                .hint("name a bundle that has them with `--base BUNDLE`, or bring a full bundle"),
             LoadError::Thread { .. } => Self::from_error(Kind::LocalIo, &error),
             _ => Self::from_error(Kind::Engine, &error)
                 .hint("mend what the engine complains of, then run the command again: it goes on"),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::MissingLayer;
 use crate::engine::EngineError;
 use crate::oci::digest::Digest;
 
@@ -49,6 +50,12 @@ pub enum LoadError {
         /// What the engine says.
         found: String,
     },
+    /// A delta bundle leaves out what nothing at hand has.
+    #[error(
+        "the bundle leaves out layers that neither the engine nor a base bundle has: {}",
+        .0.iter().map(|one| one.layer.to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    Incomplete(Vec<MissingLayer>),
     /// No thread could be started to read layers.
     #[error("cannot start a thread to read image `{reference}`")]
     Thread {
@@ -67,7 +74,7 @@ impl LoadError {
         match self {
             Self::Layer { source, .. } => source.raw_os_error().is_none(),
             Self::Source { .. } | Self::Identity { .. } => true,
-            Self::Engine { .. } | Self::Thread { .. } => false,
+            Self::Engine { .. } | Self::Thread { .. } | Self::Incomplete(_) => false,
         }
     }
 

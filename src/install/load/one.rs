@@ -31,6 +31,17 @@ pub(super) struct Sent {
     pub(super) layers: Vec<Digest>,
 }
 
+impl<'a, E> Loader<'a, E> {
+    pub(super) fn new(engine: &'a E, facts: &'a EngineFacts) -> Self {
+        Self {
+            engine,
+            facts,
+            route: LoadRoute::of(facts),
+            stop: Arc::new(AtomicBool::new(false)),
+        }
+    }
+}
+
 impl<E: ContainerEngine> Loader<'_, E> {
     /// The image, if the engine holds exactly it.
     pub(super) async fn present(
@@ -95,7 +106,11 @@ impl<E: ContainerEngine> Loader<'_, E> {
             .await
             .map_err(|source| engine_error(image, source))?;
         let mut result = self.send(image, &private, skip, step).await;
-        if skip > 0 && result.as_ref().is_err_and(LoadError::is_refusal) {
+        let left_out = &image.layers[..skip];
+        let at_hand = left_out
+            .iter()
+            .all(|layer| !image.absent.contains(&layer.digest));
+        if skip > 0 && at_hand && result.as_ref().is_err_and(LoadError::is_refusal) {
             // Somebody pruned in between.
             result = self.send(image, &private, 0, step).await;
         }

@@ -1,5 +1,6 @@
 //! An image as it comes out of a bundle.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -30,7 +31,9 @@ pub struct ImageSource {
     pub config: Bytes,
     /// Layers from the base up.
     pub layers: Vec<Layer>,
-    /// Opens each of `layers`.
+    /// Blobs of `layers` that nothing at hand has, unless the engine does.
+    pub absent: BTreeSet<Digest>,
+    /// Opens each of the other `layers`.
     pub open: OpenLayer,
 }
 

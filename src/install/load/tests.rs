@@ -34,6 +34,7 @@ pub(super) fn image(layers: &[&'static [u8]]) -> ImageSource {
                 media_type: "application/vnd.oci.image.layer.v1.tar".to_owned(),
             })
             .collect(),
+        absent: std::collections::BTreeSet::new(),
         open: Arc::new(move |wanted| {
             let found = blobs.iter().find(|(digest, _)| digest == wanted);
             let (_, data) = found.ok_or_else(|| io::Error::other("no such layer"))?;

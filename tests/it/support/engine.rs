@@ -120,6 +120,7 @@ impl Rig {
             manifest,
             config,
             layers: layers.iter().map(|layer| layer.meta.clone()).collect(),
+            absent: std::collections::BTreeSet::new(),
             open,
         }
     }

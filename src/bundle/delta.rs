@@ -1,0 +1,244 @@
+//! What a delta bundle may leave out. Pure.
+//!
+//! A layer stays at home only where every image that uses it finds it in the
+//! base with the same layers below. Engines know a layer by the chain of diff
+//! ids up to it, not by the blob it came in, so that is what is compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::Delta;
+use super::manifest::{BundleManifest, Platform};
+use crate::oci::digest::Digest;
+use crate::oci::image::Image;
+
+/// Version of the inventory that this lfctl writes and reads.
+pub const SCHEMA: u32 = 1;
+/// Bytes of the largest inventory that is read.
+pub const INVENTORY_LIMIT: usize = 4 << 20;
+
+/// What a host holds, to be carried to where bundles are made. Nobody signs
+/// it: a wrong one makes a bundle that the host refuses as incomplete before
+/// it changes anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Inventory {
+    /// See [`SCHEMA`].
+    pub schema: u32,
+    /// The host, in words.
+    pub host: String,
+    /// The platform of its engine.
+    pub platform: Platform,
+    /// The engine takes only whole images, not those of which it has a part.
+    pub whole_images: bool,
+    /// Images that lfctl loaded.
+    pub images: Vec<HeldImage>,
+}
+
+/// An image that an engine holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HeldImage {
+    /// Digest by which the engine knows it: of its config or its manifest.
+    pub id: Digest,
+    /// References that point at it.
+    pub tags: Vec<String>,
+    /// Digests of the inflated layers, from the base up.
+    pub diff_ids: Vec<Digest>,
+}
+
+/// Why an inventory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InventoryError {
+    /// It is larger than any host's can be.
+    #[error("inventory has {0} bytes; {INVENTORY_LIMIT} are the most")]
+    Large(usize),
+    /// It is of another version.
+    #[error("inventory has schema {0}; this lfctl reads {SCHEMA}")]
+    Schema(u32),
+    /// It is no inventory.
+    #[error("inventory cannot be read")]
+    Json(#[from] serde_json::Error),
+}
+
+/// What a base has: an older bundle, or a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// What it is, in words.
+    pub name: String,
+    /// Digest of the bundle's `index.json`, or of the inventory.
+    pub digest: Digest,
+    /// Its platform.
+    pub platform: Platform,
+    /// Inflated bytes of its layers by diff id, as far as they are known.
+    pub unpacked: BTreeMap<Digest, u64>,
+    /// Diff ids of each image, by its ids.
+    images: Vec<(BTreeSet<Digest>, Vec<Digest>)>,
+    whole_images: bool,
+}
+
+impl Base {
+    /// What a host has where this bundle was loaded into Docker's own store.
+    pub fn of_bundle(manifest: &BundleManifest, digest: Digest) -> Self {
+        let layers = manifest.images.values().flat_map(|image| &image.layers);
+        let images = manifest.images.values().map(|image| {
+            let diff_ids = image.layers.iter().map(|layer| layer.diff_id);
+            ([image.config, image.manifest].into(), diff_ids.collect())
+        });
+        Self {
+            name: manifest.release.to_string(),
+            digest,
+            platform: manifest.platform.clone(),
+            unpacked: layers
+                .map(|layer| (layer.diff_id, layer.unpacked))
+                .collect(),
+            images: images.collect(),
+            whole_images: false,
+        }
+    }
+
+    /// What a host says it has.
+    ///
+    /// # Errors
+    ///
+    /// `text` is no inventory, or one of another version.
+    pub fn of_inventory(text: &[u8]) -> Result<Self, InventoryError> {
+        if text.len() > INVENTORY_LIMIT {
+            return Err(InventoryError::Large(text.len()));
+        }
+        let inventory: Inventory = serde_json::from_slice(text)?;
+        if inventory.schema != SCHEMA {
+            return Err(InventoryError::Schema(inventory.schema));
+        }
+        let images = inventory.images.into_iter();
+        Ok(Self {
+            name: format!("host {}", inventory.host),
+            digest: Digest::of(text),
+            platform: inventory.platform,
+            unpacked: BTreeMap::new(),
+            images: images
+                .map(|image| ([image.id].into(), image.diff_ids))
+                .collect(),
+            whole_images: inventory.whole_images,
+        })
+    }
+
+    /// How many layers of an image the base has, from the lowest up.
+    fn held(&self, image: &Image) -> usize {
+        let ids = [Digest::of(&image.config), Digest::of(&image.manifest)];
+        let shared = |(known, chain): &(BTreeSet<Digest>, Vec<Digest>)| {
+            if self.whole_images && !ids.iter().any(|id| known.contains(id)) {
+                return 0;
+            }
+            let pairs = chain.iter().zip(&image.layers);
+            pairs
+                .take_while(|(held, own)| **held == own.diff_id)
+                .count()
+        };
+        self.images.iter().map(shared).max().unwrap_or(0)
+    }
+
+    /// What a bundle of these images can leave out, if it is anything.
+    pub fn delta<'a>(&self, images: impl Iterator<Item = &'a Image>) -> Option<Delta> {
+        let (mut absent, mut needed) = (BTreeSet::new(), BTreeSet::new());
+        for image in images {
+            let (below, above) = image.layers.split_at(self.held(image));
+            absent.extend(below.iter().map(|layer| layer.digest));
+            needed.extend(above.iter().map(|layer| layer.digest));
+        }
+        let absent: BTreeSet<_> = absent.difference(&needed).copied().collect();
+        (!absent.is_empty()).then(|| Delta {
+            name: self.name.clone(),
+            digest: self.digest,
+            absent,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::fake::{FakeImage, FakeLayer};
+
+    fn layer(name: &str) -> FakeLayer {
+        FakeLayer::plain(&[(name, name.as_bytes())])
+    }
+
+    fn image(layers: &[&str]) -> Image {
+        let fake = FakeImage::new(layers.iter().map(|name| layer(name)).collect());
+        Image::parse(fake.manifest, fake.config).unwrap()
+    }
+
+    fn inventory(images: &[&Image], whole_images: bool) -> Inventory {
+        let held = images.iter().map(|image| HeldImage {
+            id: Digest::of(&image.config),
+            tags: vec!["lfctl.local/app:1".to_owned()],
+            diff_ids: image.layers.iter().map(|layer| layer.diff_id).collect(),
+        });
+        Inventory {
+            schema: SCHEMA,
+            host: "a".to_owned(),
+            platform: Platform {
+                os: "linux".to_owned(),
+                architecture: "amd64".to_owned(),
+            },
+            whole_images,
+            images: held.collect(),
+        }
+    }
+
+    fn base(images: &[&Image], whole_images: bool) -> Base {
+        let text = serde_json::to_vec(&inventory(images, whole_images)).unwrap();
+        Base::of_inventory(&text).unwrap()
+    }
+
+    fn absent(base: &Base, images: &[&Image]) -> BTreeSet<Digest> {
+        let delta = base.delta(images.iter().copied());
+        delta.map(|delta| delta.absent).unwrap_or_default()
+    }
+
+    fn digests(names: &[&str]) -> BTreeSet<Digest> {
+        names.iter().map(|name| layer(name).digest()).collect()
+    }
+
+    #[test]
+    fn what_lies_on_the_same_layers_is_left_out() {
+        let base = base(&[&image(&["os", "old"]), &image(&["os", "lib"])], false);
+        let new = image(&["os", "lib", "new"]);
+        assert_eq!(absent(&base, &[&new]), digests(&["os", "lib"]));
+        assert_eq!(absent(&base, &[&image(&["other"])]), digests(&[]));
+    }
+
+    #[test]
+    fn a_layer_that_lies_on_others_for_any_image_comes_along() {
+        let base = base(&[&image(&["os", "lib"])], false);
+        // In the second image the chain up to `lib` is another one.
+        let images = [&image(&["os", "lib"]), &image(&["new", "lib"])];
+        assert_eq!(absent(&base, &images), digests(&["os"]));
+        assert_eq!(absent(&base, &[&image(&["lib", "os"])]), digests(&[]));
+    }
+
+    #[test]
+    fn an_engine_of_whole_images_spares_whole_images_only() {
+        let (same, other) = (image(&["os", "app"]), image(&["os", "new"]));
+        let base = base(&[&same], true);
+        assert_eq!(absent(&base, &[&same]), digests(&["os", "app"]));
+        assert_eq!(absent(&base, &[&same, &other]), digests(&["app"]));
+        assert_eq!(absent(&base, &[&other]), digests(&[]));
+    }
+
+    #[test]
+    fn what_is_no_inventory_is_refused() {
+        let mut later = inventory(&[], false);
+        later.schema = 2;
+        let text = serde_json::to_vec(&later).unwrap();
+        let error = Base::of_inventory(&text).unwrap_err();
+        assert!(matches!(error, InventoryError::Schema(2)), "{error}");
+        let error = Base::of_inventory(b"{}").unwrap_err();
+        assert!(matches!(error, InventoryError::Json(_)), "{error}");
+        let error = Base::of_inventory(&vec![b' '; INVENTORY_LIMIT + 1]).unwrap_err();
+        assert!(matches!(error, InventoryError::Large(_)), "{error}");
+    }
+}

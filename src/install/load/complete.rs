@@ -1,0 +1,70 @@
+//! Whether everything that is to be loaded is at hand.
+//!
+//! A delta bundle leaves out layers that a base has. Before anything is
+//! sent, each of them must be in the engine, below the same layers, or in a
+//! base bundle that was named.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::one::Loader;
+use super::source::diff_ids;
+use super::{ImageSource, LoadError, held_chains};
+use crate::engine::{ContainerEngine, EngineFacts};
+use crate::oci::digest::Digest;
+
+/// A layer that an image needs and nothing at hand has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MissingLayer {
+    /// The image.
+    pub reference: String,
+    /// The stored blob.
+    pub layer: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// The layers that would be missing if these images were loaded now.
+///
+/// # Errors
+///
+/// The engine does not answer.
+pub async fn missing_layers<E: ContainerEngine>(
+    engine: &E,
+    facts: &EngineFacts,
+    images: &[ImageSource],
+) -> Result<Vec<MissingLayer>, LoadError> {
+    let loader = Loader::new(engine, facts);
+    missing(&loader, images).await
+}
+
+pub(super) async fn missing<E: ContainerEngine>(
+    loader: &Loader<'_, E>,
+    images: &[ImageSource],
+) -> Result<Vec<MissingLayer>, LoadError> {
+    let mut missing = Vec::new();
+    let Some(first) = images.iter().find(|image| !image.absent.is_empty()) else {
+        return Ok(missing);
+    };
+    let chains = held_chains(loader, first).await?;
+    for image in images {
+        if image.absent.is_empty() || loader.present(image).await?.is_some() {
+            continue;
+        }
+        let held = chains.held(&diff_ids(image));
+        let mut seen = BTreeSet::new();
+        let needed = image.layers[held..].iter();
+        missing.extend(
+            needed
+                .filter(|layer| image.absent.contains(&layer.digest) && seen.insert(layer.digest))
+                .map(|layer| MissingLayer {
+                    reference: image.reference.clone(),
+                    layer: layer.digest,
+                    size: layer.size,
+                }),
+        );
+    }
+    Ok(missing)
+}
