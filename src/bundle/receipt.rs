@@ -1,5 +1,6 @@
 //! Verifying a whole bundle, and the receipt for it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -41,8 +42,29 @@ pub struct Receipt {
     pub layer_bytes: u64,
     /// Bytes of all images once unpacked.
     pub unpacked_bytes: u64,
+    /// Each image by its reference, with the digest of its manifest.
+    pub image_digests: BTreeMap<String, Digest>,
+    /// What a delta builds on; none for a bundle that is complete by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Builds>,
     /// When it was verified.
     pub verified_at: Timestamp,
+    /// Version of the lfctl that verified it.
+    pub lfctl: String,
+}
+
+/// What a delta leaves out, which nobody has verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Builds {
+    /// What holds the layers, in words.
+    pub name: String,
+    /// Digest of its `index.json`, or of that inventory.
+    pub digest: Digest,
+    /// Number of layers that are left out.
+    pub absent_layers: usize,
+    /// Their bytes.
+    pub absent_bytes: u64,
 }
 
 impl fmt::Display for Receipt {
@@ -70,7 +92,23 @@ impl fmt::Display for Receipt {
             "size        {} bytes; layers {} bytes, {} unpacked",
             self.size, self.layer_bytes, self.unpacked_bytes
         )?;
-        write!(f, "verified    {}", self.verified_at)
+        if let Some(base) = &self.base {
+            writeln!(
+                f,
+                "left out    {} layers of {} bytes, not verified: {} holds them ({})",
+                base.absent_layers, base.absent_bytes, base.name, base.digest
+            )?;
+        }
+        writeln!(
+            f,
+            "verified    {} by lfctl {}",
+            self.verified_at, self.lfctl
+        )?;
+        write!(f, "images")?;
+        for (reference, digest) in &self.image_digests {
+            write!(f, "\n  {reference}\n    {digest}")?;
+        }
+        Ok(())
     }
 }
 
@@ -108,7 +146,19 @@ impl Bundle {
             blobs: self.blob_count(),
             layer_bytes,
             unpacked_bytes: manifest.unpacked_bytes(),
+            image_digests: manifest
+                .images
+                .values()
+                .map(|image| (image.reference.clone(), image.manifest))
+                .collect(),
+            base: manifest.base.as_ref().map(|base| Builds {
+                name: base.name.clone(),
+                digest: base.digest,
+                absent_layers: base.absent.len(),
+                absent_bytes: base.absent.iter().map(|blob| blob.size).sum(),
+            }),
             verified_at: Timestamp::now(),
+            lfctl: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
 

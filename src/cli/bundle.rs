@@ -1,7 +1,8 @@
 //! `lfctl bundle`: make, verify and look into bundles.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use indicatif::HumanBytes;
@@ -9,12 +10,13 @@ use serde::Serialize;
 
 use super::Context;
 use super::args::{BaseArg, BundleArg};
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::parts::Depth;
 use crate::bundle::manifest::BundleManifest;
 use crate::bundle::open::Bundle;
 use crate::oci::digest::Digest;
 use crate::sign::{KeyId, TrustStore, TrustedKey};
+use crate::sys::fs::write_atomically;
 
 /// Subcommands of `lfctl bundle`.
 #[derive(Debug, clap::Subcommand)]
@@ -128,14 +130,50 @@ impl TrustArg {
 pub struct VerifyArgs {
     #[command(flatten)]
     which: Which,
+    /// Write the receipt to this file as well; as JSON with --json or when it ends in `.json`
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 impl VerifyArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
+        if let Some(file) = &self.receipt {
+            begin_receipt(file)?;
+        }
         let bundle = self.which.open(Depth::Bytes, context)?;
         let receipt = bundle.verify_blobs(context.reporter.as_ref())?;
+        if let Some(file) = &self.receipt {
+            let is_json = context.json || file.extension().is_some_and(|end| end == "json");
+            let text = if is_json {
+                serde_json::to_string_pretty(&receipt).map_err(std::io::Error::from)?
+            } else {
+                receipt.to_string()
+            };
+            write_atomically(file, (text + "\n").as_bytes(), 0o644)?;
+        }
         context.print(&receipt, &receipt.to_string())
     }
+}
+
+/// Takes away the receipt of an earlier run, which must not pass for one of
+/// this run should it fail. Only what looks like a receipt goes.
+fn begin_receipt(file: &Path) -> Result<(), Failure> {
+    let known = match fs::metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if known.is_file() {
+        let mut start = Vec::new();
+        fs::File::open(file)?.take(12).read_to_end(&mut start)?;
+        if start.is_empty() || start == b"bundle      " || start == b"{\n  \"file\": " {
+            return Ok(fs::remove_file(file)?);
+        }
+    }
+    Err(Failure::new(
+        Kind::Usage,
+        format!("`{}` is no receipt, so it stays", file.display()),
+    )
+    .hint("name a file that is not there yet with `--receipt FILE`"))
 }
 
 /// Arguments of `lfctl bundle inspect`.

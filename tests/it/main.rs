@@ -23,6 +23,8 @@ mod parts;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod receipt;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 #[cfg(feature = "pull")]

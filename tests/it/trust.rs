@@ -15,12 +15,12 @@ use crate::support::bundle::run;
 use crate::support::engine::Rig;
 
 /// A host with keys `old` and `new`, of which it trusts the old one.
-struct Desk {
+pub(crate) struct Desk {
     dir: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self {
             dir: tempfile::tempdir().unwrap(),
         };
@@ -31,20 +31,20 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn key(&self, name: &str) -> SecretKey {
+    pub(crate) fn key(&self, name: &str) -> SecretKey {
         let text = fs::read_to_string(self.path(&format!("{name}.key"))).unwrap();
         SecretKey::parse(&text, None).unwrap()
     }
 
-    fn public(&self, name: &str) -> TrustedKey {
+    pub(crate) fn public(&self, name: &str) -> TrustedKey {
         self.key(name).public().clone()
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_lfctl"))
             .args(["--root", "root"])
             .args(arguments)
@@ -54,7 +54,7 @@ impl Desk {
     }
 
     #[track_caller]
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(
             output.status.success(),
@@ -65,7 +65,7 @@ impl Desk {
     }
 
     #[track_caller]
-    fn refuses(&self, arguments: &[&str], words: &[&str]) {
+    pub(crate) fn refuses(&self, arguments: &[&str], words: &[&str]) {
         let output = self.run(arguments);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(4), "{text}");
@@ -75,7 +75,7 @@ impl Desk {
     }
 
     /// Whether the host trusts a key, as it says itself.
-    fn trusts(&self, name: &str) -> Option<bool> {
+    pub(crate) fn trusts(&self, name: &str) -> Option<bool> {
         let id = self.public(name).id().to_string();
         let list: Value = serde_json::from_str(&self.ok(&["trust", "list", "--json"])).unwrap();
         let entries = list.as_array().unwrap();
@@ -83,7 +83,7 @@ impl Desk {
         Some(entry["revoked"] == false)
     }
 
-    fn audit(&self) -> String {
+    pub(crate) fn audit(&self) -> String {
         fs::read_to_string(self.path("root/var/log/lfctl/_host/audit.jsonl")).unwrap_or_default()
     }
 }
