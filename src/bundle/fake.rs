@@ -105,11 +105,20 @@ impl FakeImage {
         Self::with_config(layers, &json!({}))
     }
 
+    /// An image for Linux on another architecture.
+    pub fn on(architecture: &str, layers: Vec<FakeLayer>) -> Self {
+        Self::build(architecture, layers, &json!({}))
+    }
+
     /// The same with container settings such as `{"Cmd": ["/bin/true"]}`.
     pub fn with_config(layers: Vec<FakeLayer>, settings: &serde_json::Value) -> Self {
+        Self::build("amd64", layers, settings)
+    }
+
+    fn build(architecture: &str, layers: Vec<FakeLayer>, settings: &serde_json::Value) -> Self {
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
         let config = json!({
-            "architecture": "amd64",
+            "architecture": architecture,
             "os": "linux",
             "created": "2026-01-02T03:04:05Z",
             "config": settings,

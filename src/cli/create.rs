@@ -81,9 +81,17 @@ impl Args {
         let key = read_secret_key(&self.key, &self.password)?;
         let lock_file = self.lock_file();
         let base = self.base(&key, context)?;
+        let lock = read_lock(&lock_file)?;
+        if self.locked && lock.is_none() {
+            return Err(Failure::new(
+                Kind::Config,
+                format!("there is no lock `{}`", lock_file.display()),
+            )
+            .hint("run `lfctl bundle create` without `--locked` to write one"));
+        }
         let options = Options {
             base,
-            lock: self.read_lock(&lock_file)?,
+            lock: lock.clone().filter(|_| self.locked),
             platform: self.platform,
             registry: registry::Options {
                 mirrors: self.mirror,
@@ -103,11 +111,14 @@ impl Args {
             created = create(&spec, &options, &key, context.reporter.as_ref()) => created?,
             () = asked_to_stop() => {
                 return Err(Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
-                    .hint("run the same command again"));
+                    .hint("run the same command again; what was pulled is not pulled again"));
             }
         };
         if options.lock.is_none() {
-            write_atomically(&lock_file, created.lock.to_text()?.as_bytes(), 0o644)?;
+            // Other platforms stay locked to what they were.
+            let mut lock = lock.unwrap_or_default();
+            lock.platforms.insert(created.platform, created.lock);
+            write_atomically(&lock_file, lock.to_text()?.as_bytes(), 0o644)?;
         }
         context.print_line(&created.receipt, &created.receipt.to_string())
     }
@@ -141,12 +152,13 @@ impl Args {
             .clone()
             .unwrap_or_else(|| Lock::path_beside(&self.spec))
     }
+}
 
-    fn read_lock(&self, file: &std::path::Path) -> Result<Option<Lock>, Failure> {
-        if !self.locked {
-            return Ok(None);
-        }
-        Ok(Some(Lock::parse(&fs::read_to_string(file)?)?))
+fn read_lock(file: &std::path::Path) -> Result<Option<Lock>, Failure> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(Lock::parse(&text)?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

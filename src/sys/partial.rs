@@ -15,7 +15,8 @@ use std::os::unix::fs::MetadataExt;
 
 use super::fs::sync_dir;
 
-/// A file in the making. Dropping it without [`PartialFile::finish`] removes it.
+/// A file in the making. Dropping it without [`PartialFile::finish`] or
+/// [`PartialFile::keep`] removes it.
 #[derive(Debug)]
 pub struct PartialFile {
     file: Arc<fs::File>,
@@ -29,19 +30,22 @@ impl PartialFile {
     ///
     /// # Errors
     ///
+    /// As [`PartialFile::reopen`].
+    pub fn create(target: &Path) -> io::Result<Self> {
+        let partial = Self::reopen(target)?;
+        partial.file.set_len(0)?;
+        Ok(partial)
+    }
+
+    /// Goes on with the file that will be `target`: what an earlier writer
+    /// left is still in it.
+    ///
+    /// # Errors
+    ///
     /// `target` names no file, its directory does not exist or cannot be
     /// written, or another process is writing the same file.
-    pub fn create(target: &Path) -> io::Result<Self> {
-        let name = target.file_name().ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("`{}` names no file", target.display()),
-            )
-        })?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(".partial");
-        let partial = target.with_file_name(hidden);
+    pub fn reopen(target: &Path) -> io::Result<Self> {
+        let partial = Self::path_for(target)?;
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -64,21 +68,38 @@ impl PartialFile {
         if !same {
             return Err(busy());
         }
-        let partial = Self {
+        Ok(Self {
             file: Arc::new(file),
             partial,
             target: target.to_owned(),
             finished: false,
-        };
-        partial.file.set_len(0)?;
-        Ok(partial)
+        })
     }
 
-    /// Reserves `size` bytes of zeros, so that a full disk is found now.
+    /// Where a file in the making is.
+    ///
+    /// # Errors
+    ///
+    /// `target` names no file.
+    pub fn path_for(target: &Path) -> io::Result<PathBuf> {
+        let name = target.file_name().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("`{}` names no file", target.display()),
+            )
+        })?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(".partial");
+        Ok(target.with_file_name(hidden))
+    }
+
+    /// Reserves exactly `size` bytes, so that a full disk is found now. Those
+    /// that were not there are zeros.
     pub fn reserve(&self, size: u64) -> io::Result<()> {
+        self.file.set_len(size)?;
         match rustix::fs::fallocate(self.file.file(), FallocateFlags::empty(), 0, size) {
-            Ok(()) => Ok(()),
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.file.set_len(size),
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
             Err(error) => Err(io::Error::new(
                 io::Error::from(error).kind(),
                 format!(
@@ -97,6 +118,11 @@ impl PartialFile {
     /// Where it is until it is finished.
     pub fn path(&self) -> &Path {
         &self.partial
+    }
+
+    /// Leaves the file for a later [`PartialFile::reopen`].
+    pub fn keep(mut self) {
+        self.finished = true;
     }
 
     /// Gives the file its name; from then on it survives a power cut.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fs_err as fs;
@@ -18,7 +19,7 @@ use super::span::SpanFile;
 pub type NamePart = Box<dyn Fn(usize) -> PathBuf + Send + Sync>;
 
 /// A file in the making. Dropping it without [`PartialSet::finish`] removes
-/// what there is of it, whoever still writes.
+/// what there is of it, whoever still writes, unless it is to be kept.
 #[derive(Debug)]
 pub struct PartialSet {
     writer: PartialWriter,
@@ -35,6 +36,10 @@ struct Shared {
     /// Bytes of every part but the last; `u64::MAX` for a file in one piece.
     part_size: u64,
     name: NamePart,
+    /// Parts that are begun go on with what an earlier writer left.
+    reopens: AtomicBool,
+    /// What there is stays for a later writer.
+    keeps: AtomicBool,
     /// `None` once the set was finished or dropped.
     parts: RwLock<Option<Vec<PartialFile>>>,
 }
@@ -54,8 +59,19 @@ impl PartialSet {
     ///
     /// As [`PartialFile::create`].
     pub fn whole(target: &Path) -> io::Result<Self> {
+        let set = Self::reopen_whole(target)?;
+        set.clear()?;
+        Ok(set)
+    }
+
+    /// Goes on with the file that will be `target`, in one piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartialFile::reopen`].
+    pub fn reopen_whole(target: &Path) -> io::Result<Self> {
         let target = target.to_owned();
-        Self::create(u64::MAX, Box::new(move |_| target.clone()))
+        Self::reopen(u64::MAX, Box::new(move |_| target.clone()))
     }
 
     /// Begins a file in parts of `part_size` bytes.
@@ -64,12 +80,27 @@ impl PartialSet {
     ///
     /// As [`PartialFile::create`] for the first of them; `part_size` is 0.
     pub fn create(part_size: u64, name: NamePart) -> io::Result<Self> {
+        let set = Self::reopen(part_size, name)?;
+        set.clear()?;
+        Ok(set)
+    }
+
+    /// Goes on with a file in parts of `part_size` bytes: what an earlier
+    /// writer left is still in those that [`PartialSet::reserve`] takes,
+    /// unless [`PartialSet::clear`] comes before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartialFile::reopen`] for the first of them; `part_size` is 0.
+    pub fn reopen(part_size: u64, name: NamePart) -> io::Result<Self> {
         if part_size == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let shared = Shared {
             part_size,
             name,
+            reopens: AtomicBool::new(true),
+            keeps: AtomicBool::new(false),
             parts: RwLock::new(Some(Vec::new())),
         };
         let writer = PartialWriter {
@@ -84,7 +115,27 @@ impl PartialSet {
         self.writer.clone()
     }
 
-    /// Reserves `size` bytes of zeros, so that a full disk is found now.
+    /// Forgets what an earlier writer left.
+    pub fn clear(&self) -> io::Result<()> {
+        self.writer.shared.reopens.store(false, Ordering::SeqCst);
+        let shared = &self.writer.shared;
+        let parts = shared.read();
+        parts
+            .iter()
+            .flatten()
+            .try_for_each(|part| part.file().set_len(0))?;
+        let begun = parts.as_ref().map_or(0, Vec::len);
+        let mut behind = (begun..).map_while(|at| PartialFile::path_for(&(shared.name)(at)).ok());
+        while shared.part_size < u64::MAX
+            && behind
+                .next()
+                .is_some_and(|path| fs::remove_file(path).is_ok())
+        {}
+        Ok(())
+    }
+
+    /// Reserves `size` bytes, so that a full disk is found now. Those that
+    /// were not there are zeros.
     pub fn reserve(&self, size: u64) -> io::Result<()> {
         let mut left = size;
         let mut at = 0;
@@ -97,6 +148,7 @@ impl PartialSet {
             left -= now;
             at += 1;
         }
+        self.writer.shared.reopens.store(false, Ordering::SeqCst);
         Ok(())
     }
 
@@ -143,7 +195,10 @@ impl PartialSet {
 
 impl Drop for PartialSet {
     fn drop(&mut self) {
-        drop(self.writer.shared.write().take());
+        let parts = self.writer.shared.write().take();
+        if self.writer.keeps() {
+            parts.into_iter().flatten().for_each(PartialFile::keep);
+        }
     }
 }
 
@@ -160,18 +215,46 @@ impl Shared {
 impl PartialWriter {
     /// Writes bytes to their place, into as many parts as it takes.
     pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-        let part_size = self.shared.part_size;
         while !bytes.is_empty() {
-            let at = usize::try_from(offset / part_size)
-                .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-            let inside = offset % part_size;
-            let room = part_size - inside;
-            let now = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
-            self.file(at)?.write_all_at(&bytes[..now], inside)?;
+            let (file, inside, now) = self.piece(bytes.len(), offset)?;
+            file.write_all_at(&bytes[..now], inside)?;
             bytes = &bytes[now..];
             offset += now as u64;
         }
         Ok(())
+    }
+
+    /// Reads bytes back, out of as many parts as it takes.
+    pub fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (file, inside, now) = self.piece(bytes.len(), offset)?;
+            let (first, rest) = bytes.split_at_mut(now);
+            file.read_exact_at(first, inside)?;
+            bytes = rest;
+            offset += now as u64;
+        }
+        Ok(())
+    }
+
+    /// Where bytes are: the part, the offset in it, and how many of them.
+    fn piece(&self, len: usize, offset: u64) -> io::Result<(Arc<fs::File>, u64, usize)> {
+        let part_size = self.shared.part_size;
+        let at = usize::try_from(offset / part_size)
+            .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let inside = offset % part_size;
+        let room = part_size - inside;
+        let now = usize::try_from(room).map_or(len, |room| room.min(len));
+        Ok((self.file(at)?, inside, now))
+    }
+
+    /// Whether the set, when it is dropped, leaves what there is of it.
+    pub fn keep(&self, keep: bool) {
+        self.shared.keeps.store(keep, Ordering::SeqCst);
+    }
+
+    /// See [`PartialWriter::keep`].
+    pub fn keeps(&self) -> bool {
+        self.shared.keeps.load(Ordering::SeqCst)
     }
 
     /// The part of this number, which is begun if it was not yet.
@@ -186,8 +269,12 @@ impl PartialWriter {
         let parts = parts.as_mut().ok_or_else(gone)?;
         while parts.len() <= at {
             // Those before it are full in the end, whoever fills them when.
-            let part = PartialFile::create(&(self.shared.name)(parts.len()))?;
-            parts.push(part);
+            let target = (self.shared.name)(parts.len());
+            parts.push(if self.shared.reopens.load(Ordering::SeqCst) {
+                PartialFile::reopen(&target)?
+            } else {
+                PartialFile::create(&target)?
+            });
         }
         known(parts).ok_or_else(gone)
     }
@@ -242,6 +329,40 @@ mod tests {
         set.write_all_at(b"abcd", 0).unwrap();
         assert_eq!(set.finish().unwrap(), std::slice::from_ref(&target));
         assert_eq!(fs::read(target).unwrap(), b"abcd");
+    }
+
+    #[test]
+    fn what_was_kept_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let reopen = || {
+            let dir = dir.path().to_owned();
+            PartialSet::reopen(4, Box::new(move |at| dir.join(format!("a.{at}")))).unwrap()
+        };
+        let read = |set: &PartialSet, len| {
+            let mut bytes = vec![0; len];
+            set.writer().read_exact_at(&mut bytes, 0).unwrap();
+            bytes
+        };
+        let set = parts(dir.path(), 4);
+        set.write_all_at(b"abcdefghijk", 0).unwrap();
+        set.writer().keep(true);
+        drop(set);
+        assert_eq!(names(dir.path()).len(), 3);
+
+        // Less is reserved than there was; what comes behind begins anew.
+        let set = reopen();
+        set.reserve(7).unwrap();
+        assert_eq!(read(&set, 7), b"abcdefg");
+        set.write_all_at(b"X", 9).unwrap();
+        assert_eq!(fs::read(dir.path().join(".a.2.partial")).unwrap(), b"\0X");
+        set.writer().keep(true);
+        drop(set);
+
+        let set = reopen();
+        set.clear().unwrap();
+        assert_eq!(names(dir.path()), [".a.0.partial"]);
+        set.reserve(5).unwrap();
+        assert_eq!(read(&set, 5), [0; 5]);
     }
 
     proptest! {

@@ -66,7 +66,9 @@ fn what_failed_has_no_receipt_and_nothing_else_is_written_over() {
     let desk = Desk::new();
     let fake = Fake::small().unwrap();
     let verify = ["bundle", "verify", "a.tar", "--receipt", "r.txt"];
-    fake.clone().write(&desk.path("a.tar"), &desk.key("old")).unwrap();
+    fake.clone()
+        .write(&desk.path("a.tar"), &desk.key("old"))
+        .unwrap();
     desk.ok(&verify);
     let before = fs::read(desk.path("a.tar")).unwrap();
     let over = desk.run(&["bundle", "verify", "a.tar", "--receipt", "a.tar"]);

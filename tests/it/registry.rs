@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lfctl::bundle::create::{CreateError, Created, Options, create};
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::bundle::lock::{Lock, Locked};
 use lfctl::bundle::spec::{BundleSpec, SCHEMA};
 use lfctl::oci::digest::Digest;
 use lfctl::oci::registry::{self, Patience, RegistryError};
@@ -21,6 +22,7 @@ use crate::support::bundle::{LocalRegistry, Parts, key, noise};
 mod delta;
 mod faults;
 mod network;
+mod resume;
 mod sbom;
 
 const APP: &str = "docker.io/rehearsal/app:1.0.0";
@@ -83,6 +85,10 @@ fn options(address: &str, output: &Path) -> Options {
     }
 }
 
+fn lock_of(locked: &Locked) -> Lock {
+    Lock::of("linux/amd64".to_owned(), locked.clone())
+}
+
 fn make(options: &Options, key: &SecretKey) -> Result<Created, CreateError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -122,7 +128,7 @@ fn the_same_lock_gives_the_same_bytes() {
     assert_eq!(first.lock.images[APP], Digest::of(&app(2).manifest));
 
     let mut again = options(&registry.address(), &dir.path().join("b.tar"));
-    again.lock = Some(first.lock.clone());
+    again.lock = Some(lock_of(&first.lock));
     let second = make(&again, &key).unwrap();
     assert_eq!(second.lock, first.lock);
     assert_eq!(second.receipt.index, first.receipt.index);
@@ -150,10 +156,10 @@ fn a_lock_knows_the_layers_that_were_checked() {
     let registry = pushed();
     let dir = tempfile::tempdir().unwrap();
     let key = key();
-    let make_with = |name: &str, lock: Option<lfctl::bundle::lock::Lock>| {
+    let make_with = |name: &str, lock: Option<Locked>| {
         let mut options = options(&registry.address(), &dir.path().join(name));
         options.sbom = false;
-        options.lock = lock;
+        options.lock = lock.as_ref().map(lock_of);
         make(&options, &key).unwrap().lock
     };
     let lock = make_with("a.tar", None);
@@ -212,7 +218,7 @@ fn locked_refuses_a_tag_that_moved() {
     fs_err::remove_file(&output).unwrap();
 
     registry.push("rehearsal/app:1.0.0", &app(99));
-    options.lock = Some(lock.clone());
+    options.lock = Some(lock_of(&lock));
     let error = make(&options, &key()).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, CreateError::Moved { .. }), "{text}");
@@ -224,7 +230,7 @@ fn locked_refuses_a_tag_that_moved() {
     incomplete
         .images
         .insert(APP.to_owned(), Digest::of(&app(99).manifest));
-    options.lock = Some(incomplete);
+    options.lock = Some(lock_of(&incomplete));
     let error = make(&options, &key()).unwrap_err();
     assert!(matches!(error, CreateError::NotLocked(_)), "{error}");
 }
@@ -318,6 +324,52 @@ fn the_platform_is_picked_out_of_an_index() {
         error.to_string(),
         format!("`{APP}` is not there for linux/amd64; it is for linux/arm64")
     );
+}
+
+#[test]
+fn a_lock_holds_every_platform_it_was_made_for() {
+    let registry = pushed();
+    let arm = FakeImage::on("arm64", vec![FakeLayer::files(&[("arm", b"arm")])]);
+    for (name, image) in [("app", app(2)), ("gateway", gateway())] {
+        let both = [("linux", "amd64", &image), ("linux", "arm64", &arm)];
+        registry.push_index(&format!("rehearsal/{name}:1.0.0"), &both);
+    }
+    let desk = Desk::new();
+    let mut spec = spec();
+    spec.platforms.push("linux/arm64".to_owned());
+    fs_err::write(desk.path("a.toml"), toml::to_string(&spec).unwrap()).unwrap();
+    let docker = format!("docker.io={}", registry.address());
+    let quay = format!("quay.io={}", registry.address());
+    let create = Desk::create(&docker, &quay);
+    let arm_too = [&create[..], &["--platform", "linux/arm64"]].concat();
+    let locked = |arguments: &[&'static str]| {
+        let all = [&create[..], arguments, &["--locked"]].concat();
+        let output = desk.command(&all).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
+    };
+    let (code, text) = locked(&[]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("a.toml.lock"), "{text}");
+    desk.lfctl(&create);
+    let (code, text) = locked(&["--platform", "linux/arm64"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("lock is for linux/amd64"), "{text}");
+    desk.lfctl(&arm_too);
+    let text = fs_err::read_to_string(desk.path("a.toml.lock")).unwrap();
+    let lock = Lock::parse(&text).unwrap();
+    assert_eq!(
+        lock.platforms["linux/amd64"].images[APP],
+        Digest::of(&app(2).manifest)
+    );
+    assert_eq!(
+        lock.platforms["linux/arm64"].images[APP],
+        Digest::of(&arm.manifest)
+    );
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let (code, text) = locked(&["--platform", platform]);
+        assert_eq!(code, Some(0), "{text}");
+    }
 }
 
 #[test]

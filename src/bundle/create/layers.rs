@@ -2,14 +2,16 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_spec::distribution::Reference;
 use tokio::sync::mpsc::channel;
 
-use super::pipeline::{Scan, Stored, inflate, place};
+use super::pipeline::{Place, Scan, Stored, inflate, put};
+use super::resume::Marks;
 use super::{CreateError, PARALLEL};
-use crate::bundle::layout::LayerSlot;
+use crate::bundle::layout::{LayerSlot, Planned};
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
 use crate::oci::registry::{Blob, Registry};
@@ -45,22 +47,24 @@ pub(super) struct Origin<'a> {
 }
 
 /// Pulls every layer to its place and shows each to `scan`, if there is one.
-/// Those of `absent` have no place: they are pulled only for what nobody
+/// Those that the bundle leaves out have no place: they are pulled only for what nobody
 /// knows of them yet.
 pub(super) async fn pull<T: Send + 'static>(
     origin: &Origin<'_>,
-    slots: &[LayerSlot],
-    absent: &[LayerSlot],
+    planned: &Planned,
     partial: &PartialSet,
+    marks: &Arc<Marks>,
     scan: Option<Scan<T>>,
     reporter: &dyn Reporter,
 ) -> Result<BTreeMap<Digest, Stored<T>>, CreateError> {
-    let (known, unknown): (Vec<_>, Vec<_>) = absent
+    let (known, unknown): (Vec<_>, Vec<_>) = planned
+        .absent()
         .iter()
         .partition(|slot| scan.is_none() && origin.unpacked.contains_key(&slot.digest));
-    let mut jobs: Vec<_> = slots
+    let mut jobs: Vec<_> = planned
+        .slots()
         .iter()
-        .map(|slot| (slot, Some(partial.writer())))
+        .map(|slot| (slot, Some((partial.writer(), Arc::clone(marks)))))
         .chain(unknown.into_iter().map(|slot| (slot, None)))
         .collect();
     let total = jobs.iter().map(|(slot, _)| slot.size).sum();
@@ -93,7 +97,7 @@ pub(super) async fn pull<T: Send + 'static>(
 async fn pull_one<T: Send + 'static>(
     origin: &Origin<'_>,
     slot: &LayerSlot,
-    file: Option<PartialWriter>,
+    file: Option<(PartialWriter, Arc<Marks>)>,
     scan: Option<Scan<T>>,
     advance: &dyn Fn(u64),
 ) -> Result<(Digest, Stored<T>), CreateError> {
@@ -104,11 +108,25 @@ async fn pull_one<T: Send + 'static>(
             digest: slot.digest,
             problem: "no image has it".to_owned(),
         })?;
+    let place = match file {
+        Some((file, marks)) => {
+            let slot = slot.clone();
+            let find = move || Place {
+                there: marks.usable(&slot),
+                file,
+                marks,
+            };
+            Some(tokio::task::spawn_blocking(find).await?)
+        }
+        None => None,
+    };
+    let there = place.as_ref().map_or(0, |place| place.there);
+    advance(there);
     let (sender, chunks) = channel(QUEUE);
     let (next, placed_chunks) = channel(QUEUE);
     let placing = {
         let slot = slot.clone();
-        tokio::task::spawn_blocking(move || place(file.as_ref(), &slot, chunks, &next))
+        tokio::task::spawn_blocking(move || put(place.as_ref(), &slot, chunks, &next))
     };
     let known = origin.unpacked.get(&slot.digest).copied();
     let inflating = {
@@ -125,7 +143,7 @@ async fn pull_one<T: Send + 'static>(
     let blob = Blob {
         digest: slot.digest,
         size: slot.size,
-        from: 0,
+        from: there,
     };
     let fetched = origin
         .registry

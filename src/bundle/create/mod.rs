@@ -7,35 +7,37 @@
 //! opened again and verified.
 
 mod layers;
+mod output;
 mod pipeline;
+mod resolve;
+mod resume;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use oci_spec::distribution::Reference;
 use semver::Version;
 
+use self::output::Output;
+use self::resolve::{Resolved, resolve};
+use self::resume::Marks;
 use super::delta::Base;
 use super::documents::trusted_comment;
-use super::layout::{Contents, Delta, LayerSlot, LayoutError, Planned, Signed};
-use super::lock::{self, Lock};
+use super::layout::{Contents, Delta, LayerSlot, LayoutError, Planned, Unsigned};
+use super::lock::{Lock, Locked};
 use super::manifest::Platform;
-use super::open::{OpenError, UntrustedBundle};
-use super::parts::{self, Cut, PartError, PartWriter};
+use super::open::OpenError;
+use super::parts::PartError;
 use super::receipt::Receipt;
 use super::sbom::{self, Bom, LayerContent};
-use super::spec::{BundleSpec, SpecError, parse_platform, parse_reference, tagged};
-use super::workers::apart;
-use crate::oci::archive::Archive;
+use super::spec::{BundleSpec, SpecError, parse_platform, tagged};
 use crate::oci::digest::Digest;
-use crate::oci::image::{Image, ImageError, config_of};
+use crate::oci::image::ImageError;
 use crate::oci::registry::{self, Registry, RegistryError};
-use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
-use crate::sign::{SecretKey, TrustStore, TrustedKey};
-use crate::sys::partial_set::PartialSet;
+use crate::report::event::{Level, Reporter, notice};
+use crate::sign::SecretKey;
 
 /// Blobs that are pulled at once.
 const PARALLEL: usize = 4;
@@ -66,8 +68,10 @@ pub struct Options {
 pub struct Created {
     /// What was verified when it was opened again.
     pub receipt: Receipt,
+    /// Platform of its images, such as `linux/amd64`.
+    pub platform: String,
     /// What the references stood for.
-    pub lock: Lock,
+    pub lock: Locked,
 }
 
 /// Why no bundle was made.
@@ -83,10 +87,10 @@ pub enum CreateError {
     /// The bundle would need a newer lfctl than the one that makes it.
     #[error("bundle is for lfctl {0} or later, which has to make it as well")]
     NewerLfctl(Version),
-    /// The lock is for another platform.
+    /// The lock is for other platforms.
     #[error("lock is for {found}, the bundle for {wanted}")]
     LockPlatform {
-        /// Platform of the lock.
+        /// Platforms of the lock.
         found: String,
         /// Platform of the bundle.
         wanted: String,
@@ -167,19 +171,20 @@ pub async fn create(
     key: &SecretKey,
     reporter: &dyn Reporter,
 ) -> Result<Created, CreateError> {
-    let platform = platform(spec, options)?;
+    let target = platform(spec, options)?;
+    let platform = target.to_string();
     let this = Version::parse(env!("CARGO_PKG_VERSION"));
     if this.is_ok_and(|this| spec.lfctl > this) {
         return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
     }
     let registry = Registry::new(options.registry.clone())?;
-    let (images, mut lock) = resolve(spec, options, &platform, &registry, reporter).await?;
+    let (images, mut lock) = resolve(spec, options, &target, &registry, reporter).await?;
     let sources = layers::sources(images.values());
-    let delta = delta(options, &images, &platform, reporter)?;
+    let delta = delta(options, &images, &target, reporter)?;
     let planned = Planned::new(Contents {
         release: spec.release.clone(),
         created: options.created,
-        platform,
+        platform: target,
         lfctl: spec.lfctl.clone(),
         upgrade: spec.upgrade.clone(),
         stack: spec.stack.clone(),
@@ -191,33 +196,77 @@ pub async fn create(
         delta,
         sbom: options.sbom,
     })?;
-    let output = Output::create(options, planned.size())?;
+    let output = Output::reopen(options, planned.size())?;
+    let marks = Marks::open(
+        output.set(),
+        &options.output,
+        planned.slots(),
+        options.split,
+    );
+    let marks = Arc::new(marks.map_err(CreateError::Write)?);
+    let known = known_sizes(&lock, options, planned.absent());
+    let origin = layers::Origin {
+        registry: &registry,
+        sources: &sources,
+        unpacked: &known,
+    };
+    let filled = fill(planned, &origin, &output, &marks, options, reporter).await;
+    let checked = match filled {
+        Ok(Filled { sealed, unpacked }) => {
+            lock.layers = unpacked;
+            let signed = sealed.sign(key)?;
+            let checked = output.write_and_check(&signed, key, options, reporter);
+            checked.await.map(|checked| (signed, checked))
+        }
+        Err(error) => Err(error),
+    };
+    // What was pulled is of use once the registry can be reached again.
+    if !matches!(checked, Ok(_) | Err(CreateError::Registry(_))) {
+        marks.discard().map_err(CreateError::Write)?;
+    }
+    let (signed, checked) = checked?;
+    let receipt = output.finish(checked, &trusted_comment(signed.manifest()), key)?;
+    marks.discard().map_err(CreateError::Write)?;
+    Ok(Created {
+        receipt,
+        platform,
+        lock,
+    })
+}
+
+/// A bundle whose layers are in their place.
+struct Filled {
+    sealed: Unsigned,
+    /// Inflated bytes of each layer.
+    unpacked: BTreeMap<Digest, u64>,
+}
+
+async fn fill(
+    planned: Planned,
+    origin: &layers::Origin<'_>,
+    output: &Output,
+    marks: &Arc<Marks>,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Filled, CreateError> {
     let partial = output.set();
     partial
         .reserve(planned.size())
         .map_err(CreateError::Write)?;
     let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
-    let (slots, absent) = (planned.slots(), planned.absent());
-    let origin = layers::Origin {
-        registry: &registry,
-        sources: &sources,
-        unpacked: &known_sizes(&lock, options, absent),
-    };
-    let stored = layers::pull(&origin, slots, absent, partial, scan, reporter).await?;
+    let stored = layers::pull(origin, &planned, partial, marks, scan, reporter).await?;
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
     for (digest, stored) in stored {
         unpacked.insert(digest, stored.unpacked);
         contents.extend(stored.scanned.map(|content| (digest, content)));
     }
-    lock.layers.clone_from(&unpacked);
     let bom = options
         .sbom
         .then(|| Bom::of(planned.manifest(), &contents).to_json())
         .transpose()
         .map_err(LayoutError::Json)?;
-    let signed = planned.seal(&unpacked, bom)?.sign(key)?;
-    let receipt = finish(output, signed, key, options, reporter).await?;
-    Ok(Created { receipt, lock })
+    let sealed = planned.seal(&unpacked, bom)?;
+    Ok(Filled { sealed, unpacked })
 }
 
 /// What the base spares.
@@ -253,7 +302,7 @@ fn delta(
 }
 
 /// Inflated bytes of layers that need not be inflated to know it.
-fn known_sizes(lock: &Lock, options: &Options, absent: &[LayerSlot]) -> BTreeMap<Digest, u64> {
+fn known_sizes(lock: &Locked, options: &Options, absent: &[LayerSlot]) -> BTreeMap<Digest, u64> {
     let mut known = lock.layers.clone();
     if let Some(base) = &options.base {
         let sizes = absent.iter().filter_map(|slot| {
@@ -265,29 +314,6 @@ fn known_sizes(lock: &Lock, options: &Options, absent: &[LayerSlot]) -> BTreeMap
     known
 }
 
-/// Where the bytes go.
-enum Output {
-    Whole(PartialSet),
-    Parts(PartWriter),
-}
-
-impl Output {
-    fn create(options: &Options, size: u64) -> Result<Self, CreateError> {
-        let target = options.output.clone();
-        Ok(match options.split {
-            None => Self::Whole(PartialSet::whole(&target).map_err(CreateError::Write)?),
-            Some(part_size) => Self::Parts(PartWriter::create(Cut { target, part_size }, size)?),
-        })
-    }
-
-    fn set(&self) -> &PartialSet {
-        match self {
-            Self::Whole(set) => set,
-            Self::Parts(parts) => parts.set(),
-        }
-    }
-}
-
 fn platform(spec: &BundleSpec, options: &Options) -> Result<Platform, CreateError> {
     let offered = || CreateError::Platform(spec.platforms.clone());
     let chosen = match &options.platform {
@@ -295,150 +321,4 @@ fn platform(spec: &BundleSpec, options: &Options) -> Result<Platform, CreateErro
         None => spec.platforms.first(),
     };
     Ok(parse_platform(chosen.ok_or_else(offered)?)?)
-}
-
-type Resolved = BTreeMap<String, (Reference, Image)>;
-
-/// Finds the image behind each reference and holds it against the lock.
-async fn resolve(
-    spec: &BundleSpec,
-    options: &Options,
-    platform: &Platform,
-    registry: &Registry,
-    reporter: &dyn Reporter,
-) -> Result<(Resolved, Lock), CreateError> {
-    let distinct: BTreeSet<&String> = spec.images.values().collect();
-    let progress = Step::sized(
-        reporter,
-        "resolve",
-        "Resolving images",
-        Some(distinct.len() as u64),
-        Unit::Items,
-    );
-    if let Some(lock) = &options.lock
-        && lock.platform != platform.to_string()
-    {
-        return Err(CreateError::LockPlatform {
-            found: lock.platform.clone(),
-            wanted: platform.to_string(),
-        });
-    }
-    let mut found = BTreeMap::new();
-    let mut pending = stream::iter(distinct)
-        .map(|text| resolve_one(text, options.lock.as_ref(), platform, registry))
-        .buffer_unordered(PARALLEL);
-    while let Some((text, reference, image)) = pending.try_next().await? {
-        found.insert(text, (reference, image));
-        progress.progress(found.len() as u64);
-    }
-    drop(pending);
-    progress.finish(Outcome::Done, Some(format!("{} images", found.len())));
-    let lock = Lock {
-        schema: lock::SCHEMA,
-        platform: platform.to_string(),
-        images: found
-            .iter()
-            .map(|(text, (_, image))| (text.clone(), Digest::of(&image.manifest)))
-            .collect(),
-        layers: options
-            .lock
-            .as_ref()
-            .map(|lock| lock.layers.clone())
-            .unwrap_or_default(),
-    };
-    let images = spec
-        .images
-        .iter()
-        .filter_map(|(key, text)| Some((key.clone(), found.get(text)?.clone())))
-        .collect();
-    Ok((images, lock))
-}
-
-async fn resolve_one(
-    text: &str,
-    lock: Option<&Lock>,
-    platform: &Platform,
-    registry: &Registry,
-) -> Result<(String, Reference, Image), CreateError> {
-    let reference = parse_reference(text).map_err(|problem| SpecError::Reference {
-        key: String::new(),
-        reference: text.to_owned(),
-        problem,
-    })?;
-    let locked = match lock {
-        Some(lock) => Some(
-            *lock
-                .images
-                .get(text)
-                .ok_or_else(|| CreateError::NotLocked(text.to_owned()))?,
-        ),
-        None => None,
-    };
-    let resolved = registry
-        .resolve(&reference, &platform.os, &platform.architecture)
-        .await?;
-    if let Some(locked) = locked
-        && locked != resolved.digest
-    {
-        return Err(CreateError::Moved {
-            reference: text.to_owned(),
-            locked,
-            found: resolved.digest,
-        });
-    }
-    let unusable = |source| CreateError::Image {
-        reference: text.to_owned(),
-        source,
-    };
-    let (config, size) = config_of(&resolved.manifest).map_err(unusable)?;
-    let config = registry.document(&reference, config, size).await?;
-    let image = Image::parse(resolved.manifest, config).map_err(unusable)?;
-    Ok((text.to_owned(), reference, image))
-}
-
-/// Writes the documents, opens the file as any reader would, verifies every
-/// byte, and only then gives it its name.
-async fn finish(
-    output: Output,
-    signed: Signed,
-    key: &SecretKey,
-    options: &Options,
-    reporter: &dyn Reporter,
-) -> Result<Receipt, CreateError> {
-    signed.write(output.set()).map_err(CreateError::Write)?;
-    let file = output.set().span().map_err(CreateError::Write)?;
-    let archive = Archive::over(file, &options.output);
-    let files = output.set().files().map_err(CreateError::Write)?;
-    let trusted = key.public().clone();
-    let is_split = options.split.is_some();
-    let (mut receipt, digests) = apart(reporter, move |reporter| {
-        let receipt = verify(archive, trusted, reporter).map_err(CreateError::Verify)?;
-        for (file, _) in &files {
-            file.sync_all().map_err(CreateError::Write)?;
-        }
-        let digests = is_split.then(|| parts::digests(files, reporter));
-        Ok::<_, CreateError>((receipt, digests.transpose()?))
-    })
-    .await??;
-    match output {
-        Output::Whole(set) => {
-            set.finish().map_err(CreateError::Write)?;
-        }
-        Output::Parts(parts) => {
-            let comment = trusted_comment(signed.manifest());
-            let digests = digests.unwrap_or_default();
-            receipt.file = parts.finish(digests, receipt.index, &comment, key)?;
-        }
-    }
-    Ok(receipt)
-}
-
-fn verify(
-    archive: Archive,
-    key: TrustedKey,
-    reporter: &dyn Reporter,
-) -> Result<Receipt, OpenError> {
-    UntrustedBundle::over(archive)?
-        .verify(&TrustStore::of([key]))?
-        .verify_blobs(reporter)
 }

@@ -6,6 +6,7 @@
 //! that its image names and inflate to the content that its config names.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use flate2::bufread::MultiGzDecoder;
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::CreateError;
+use super::resume::{Marks, back};
 use crate::bundle::layout::LayerSlot;
 use crate::oci::digest::Digest;
 use crate::oci::image::Compression;
@@ -37,23 +39,44 @@ pub(super) struct Stored<T> {
     pub(super) scanned: Option<T>,
 }
 
-/// Writes the chunks of a layer to their place, if there is a file for them,
-/// hashes them and passes them on.
-pub(super) fn place(
-    file: Option<&PartialWriter>,
+/// Where the bytes of a layer go.
+pub(super) struct Place {
+    pub(super) file: PartialWriter,
+    pub(super) marks: Arc<Marks>,
+    /// So many are there already.
+    pub(super) there: u64,
+}
+
+/// Writes the chunks of a layer to their place, if it has one, hashes them
+/// and passes them on, those that are there already before all others.
+pub(super) fn put(
+    place: Option<&Place>,
     slot: &LayerSlot,
     mut chunks: Receiver<Bytes>,
     next: &Sender<Bytes>,
 ) -> Result<(), CreateError> {
     let mut hasher = Sha256::new();
-    let mut offset = slot.offset;
+    let mut bytes = 0;
+    if let Some(place) = place {
+        back(&place.file, slot, place.there, |chunk| {
+            hasher.update(&chunk);
+            let _ = next.blocking_send(chunk.into());
+        })
+        .map_err(CreateError::Write)?;
+        bytes = place.there;
+    }
     while let Some(chunk) = chunks.blocking_recv() {
-        if let Some(file) = file {
-            file.write_all_at(&chunk, offset)
-                .map_err(CreateError::Write)?;
-        }
-        offset += chunk.len() as u64;
+        let before = bytes;
+        bytes += chunk.len() as u64;
         hasher.update(&chunk);
+        if let Some(place) = place {
+            let written = place.file.write_all_at(&chunk, slot.offset + before);
+            written.map_err(CreateError::Write)?;
+            if Marks::is_due(slot, before, bytes) {
+                let noted = place.marks.note(slot, bytes, &hasher);
+                noted.map_err(CreateError::Write)?;
+            }
+        }
         // Who inflates may have given up. Only the digest over all of it
         // tells a wrong blob from a wrong image, so it is read to its end.
         let _ = next.blocking_send(chunk);
@@ -314,7 +337,12 @@ mod tests {
             sender.try_send(Bytes::from_static(b"ght")).unwrap();
             drop(sender);
             let (next, mut passed) = channel(4);
-            let placed = place(Some(&set.writer()), &slot, chunks, &next);
+            let place = Place {
+                file: set.writer(),
+                marks: Arc::new(Marks::open(&set, &target, &[], None).unwrap()),
+                there: 0,
+            };
+            let placed = put(Some(&place), &slot, chunks, &next);
             assert_eq!(placed.is_ok(), wanted == b"right");
             assert_eq!(passed.try_recv().unwrap(), b"ri"[..]);
             assert_eq!(passed.try_recv().unwrap(), b"ght"[..]);

@@ -76,12 +76,23 @@ impl PartWriter {
     ///
     /// They would be too many, or the first cannot be begun.
     pub fn create(cut: Cut, size: u64) -> Result<Self, PartError> {
+        let parts = Self::reopen(cut, size)?;
+        parts.set.clear()?;
+        Ok(parts)
+    }
+
+    /// As [`PartWriter::create`], with what an earlier writer kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`PartWriter::create`].
+    pub fn reopen(cut: Cut, size: u64) -> Result<Self, PartError> {
         let count = size.div_ceil(cut.part_size.max(1));
         if count > MOST {
             return Err(PartError::TooMany(count));
         }
         let named = cut.clone();
-        let set = PartialSet::create(cut.part_size, Box::new(move |at| named.part(at)))?;
+        let set = PartialSet::reopen(cut.part_size, Box::new(move |at| named.part(at)))?;
         Ok(Self { cut, set })
     }
 

@@ -30,7 +30,7 @@ impl Asked {
     }
 
     /// The first byte asked for.
-    fn from(&self) -> usize {
+    pub(super) fn from(&self) -> usize {
         let range = self.headers.lines().find_map(|line| {
             let (name, value) = line.split_once(": bytes=")?;
             name.eq_ignore_ascii_case("range").then_some(value)
@@ -94,8 +94,13 @@ pub(super) fn serve(handle: impl Fn(&Asked, &mut TcpStream) + Send + Sync + 'sta
 
 /// What an honest registry with the two images answers, by path.
 fn honest() -> BTreeMap<String, Vec<u8>> {
+    answers_of(&[("app", app(2)), ("gateway", gateway())])
+}
+
+/// What an honest registry answers, by path.
+pub(super) fn answers_of(images: &[(&str, FakeImage)]) -> BTreeMap<String, Vec<u8>> {
     let mut answers = BTreeMap::new();
-    let mut image = |name: &str, image: FakeImage| {
+    for (name, image) in images {
         let base = format!("/v2/rehearsal/{name}");
         for layer in &image.layers {
             answers.insert(
@@ -105,12 +110,10 @@ fn honest() -> BTreeMap<String, Vec<u8>> {
         }
         answers.insert(
             format!("{base}/blobs/{}", Digest::of(&image.config)),
-            image.config,
+            image.config.clone(),
         );
-        answers.insert(format!("{base}/manifests/1.0.0"), image.manifest);
-    };
-    image("app", app(2));
-    image("gateway", gateway());
+        answers.insert(format!("{base}/manifests/1.0.0"), image.manifest.clone());
+    }
     answers
 }
 

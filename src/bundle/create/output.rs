@@ -1,0 +1,98 @@
+//! The file, or the parts, that a bundle is written into.
+
+use super::{CreateError, Options};
+use crate::bundle::layout::Signed;
+use crate::bundle::open::{OpenError, UntrustedBundle};
+use crate::bundle::parts::{self, Cut, PartWriter};
+use crate::bundle::receipt::Receipt;
+use crate::bundle::workers::apart;
+use crate::oci::archive::Archive;
+use crate::oci::digest::Digest;
+use crate::report::event::Reporter;
+use crate::sign::{SecretKey, TrustStore, TrustedKey};
+use crate::sys::partial_set::PartialSet;
+
+/// Where the bytes go.
+pub(super) enum Output {
+    Whole(PartialSet),
+    Parts(PartWriter),
+}
+
+impl Output {
+    pub(super) fn reopen(options: &Options, size: u64) -> Result<Self, CreateError> {
+        let target = options.output.clone();
+        Ok(match options.split {
+            None => Self::Whole(PartialSet::reopen_whole(&target).map_err(CreateError::Write)?),
+            Some(part_size) => Self::Parts(PartWriter::reopen(Cut { target, part_size }, size)?),
+        })
+    }
+
+    pub(super) fn set(&self) -> &PartialSet {
+        match self {
+            Self::Whole(set) => set,
+            Self::Parts(parts) => parts.set(),
+        }
+    }
+    /// Writes the documents, opens the file as any reader would and verifies
+    /// every byte.
+    pub(super) async fn write_and_check(
+        &self,
+        signed: &Signed,
+        key: &SecretKey,
+        options: &Options,
+        reporter: &dyn Reporter,
+    ) -> Result<Checked, CreateError> {
+        signed.write(self.set()).map_err(CreateError::Write)?;
+        let file = self.set().span().map_err(CreateError::Write)?;
+        let archive = Archive::over(file, &options.output);
+        let files = self.set().files().map_err(CreateError::Write)?;
+        let trusted = key.public().clone();
+        let is_split = options.split.is_some();
+        apart(reporter, move |reporter| {
+            let receipt = verify(archive, trusted, reporter).map_err(CreateError::Verify)?;
+            for (file, _) in &files {
+                file.sync_all().map_err(CreateError::Write)?;
+            }
+            let digests = is_split.then(|| parts::digests(files, reporter));
+            let parts = digests.transpose()?.unwrap_or_default();
+            Ok(Checked { receipt, parts })
+        })
+        .await?
+    }
+
+    /// Gives what was checked its name.
+    pub(super) fn finish(
+        self,
+        checked: Checked,
+        comment: &str,
+        key: &SecretKey,
+    ) -> Result<Receipt, CreateError> {
+        let Checked { mut receipt, parts } = checked;
+        match self {
+            Self::Whole(set) => {
+                set.finish().map_err(CreateError::Write)?;
+            }
+            Self::Parts(writer) => {
+                receipt.file = writer.finish(parts, receipt.index, comment, key)?;
+            }
+        }
+        Ok(receipt)
+    }
+}
+
+/// A bundle that has everything but its name.
+pub(super) struct Checked {
+    receipt: Receipt,
+    /// Digests of the parts; none for a bundle in one piece.
+    parts: Vec<Digest>,
+}
+
+fn verify(
+    archive: Archive,
+    key: TrustedKey,
+    reporter: &dyn Reporter,
+) -> Result<Receipt, OpenError> {
+    UntrustedBundle::over(archive)?
+        .verify(&TrustStore::of([key]))?
+        .verify_blobs(reporter)
+}
