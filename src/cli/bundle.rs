@@ -129,14 +129,14 @@ impl TrustArg {
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     #[command(flatten)]
-    which: Which,
+    pub(super) which: Which,
     /// Write the receipt to this file as well; as JSON with --json or when it ends in `.json`
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
 }
 
 impl VerifyArgs {
-    fn run(self, context: &Context) -> Result<(), Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         if let Some(file) = &self.receipt {
             begin_receipt(file)?;
         }

@@ -25,6 +25,7 @@ mod signal;
 pub mod status;
 pub mod trust;
 pub mod uninstall;
+pub mod verify;
 mod wizard;
 
 use std::path::PathBuf;
@@ -90,6 +91,8 @@ enum Command {
     Install(Box<install::Args>),
     /// Write down which images this host has, for a smaller next bundle
     Inventory(inventory::Args),
+    /// Check a bundle, or what runs of it
+    Verify(verify::Args),
     /// Show what is installed and how it stands
     Status(status::Args),
     /// Check that the appliance is well and that nothing leaves it
@@ -208,6 +211,7 @@ impl Command {
             Self::Trust(command) => command.name(),
             Self::Install(_) => "install",
             Self::Inventory(_) => "inventory",
+            Self::Verify(_) => "verify",
             Self::Status(_) => "status",
             Self::Doctor(_) => "doctor",
             Self::Logs(_) => "logs",
@@ -226,6 +230,7 @@ impl Command {
             Self::Key(_)
             | Self::Trust(_)
             | Self::Inventory(_)
+            | Self::Verify(_)
             | Self::Status(_)
             | Self::Doctor(_)
             | Self::Logs(_)
@@ -241,6 +246,7 @@ impl Command {
             Self::Trust(command) => command.run(context),
             Self::Install(args) => args.run(context).await,
             Self::Inventory(args) => args.run(context).await,
+            Self::Verify(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,
             Self::Doctor(args) => args.run(context).await,
             Self::Logs(args) => args.run(context).await,

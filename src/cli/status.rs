@@ -113,7 +113,7 @@ fn row(container: Container) -> Row {
 }
 
 /// The word that JSON uses too.
-fn word(value: &impl Serialize) -> String {
+pub(super) fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))

@@ -11,6 +11,7 @@ pub mod observe;
 pub mod plan;
 pub mod preflight;
 pub mod probe;
+pub mod running;
 pub mod steps;
 pub mod stop;
 pub mod uninstall;

@@ -117,6 +117,7 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     assert!(again.contains("nothing to do"), "{again}");
     assert_eq!(container_ids(&host), running);
     await_event(&host, &keys, trace);
+    what_runs_is_what_was_signed(&host, &bundle);
 
     // Another release is not installed over it.
     let newer = text(&rehearsal().join("bundles/rehearsal-2.tar"));
@@ -126,7 +127,12 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
 
     // A container that somebody removed comes back, and the rest stays.
     docker(&["rm", "-f", &host.container("worker")]);
+    assert_eq!(
+        differences(&host, &bundle),
+        [("worker".to_owned(), "absent".to_owned())]
+    );
     host.ok(&host.install(&bundle));
+    assert_eq!(differences(&host, &bundle), []);
     let mended = container_ids(&host);
     for (name, id) in &running {
         let is_worker = *name == host.container("worker");
@@ -255,6 +261,82 @@ fn doctor_finds_it_well(host: &Host) {
             is_local(&line, &stack),
             "doctor connected elsewhere: {line}"
         );
+    }
+}
+
+/// What `verify --running` finds, other than what is the same, with its exit
+/// code held against it.
+fn differences(host: &Host, bundle: &str) -> Vec<(String, String)> {
+    let arguments = [
+        "verify",
+        "--running",
+        bundle,
+        "--json",
+        "--name",
+        &host.name,
+    ];
+    let output = host.run(&arguments);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let all = |key: &str, name: &str| -> Vec<_> {
+        let found = report[key].as_array().unwrap().iter();
+        found
+            .map(|one| (word(&one[name]), word(&one["verdict"])))
+            .collect()
+    };
+    let mut found = all("images", "reference");
+    found.extend(all("services", "service"));
+    assert!(found.len() >= 14, "{report}");
+    found.retain(|(_, verdict)| verdict != "same");
+    assert_eq!(report["differences"], found.len());
+    let code = if found.is_empty() { 0 } else { 5 };
+    assert_eq!(output.status.code(), Some(code), "{report}");
+    found
+}
+
+fn what_runs_is_what_was_signed(host: &Host, bundle: &str) {
+    assert_eq!(differences(host, bundle), []);
+    let arguments = ["verify", "--running", bundle, "--name", &host.name];
+    assert!(host.ok(&arguments).contains("what the bundle says"));
+
+    // Somebody moves a tag, pauses a service, and starts one of their own in
+    // the appliance's name.
+    let moved = "docker.io/rehearsal/redis:7.0".to_owned();
+    let redis = docker(&[
+        "inspect",
+        "--format",
+        "{{.Image}}",
+        &host.container("redis"),
+    ]);
+    let other = docker(&[
+        "inspect",
+        "--format",
+        "{{.Image}}",
+        &host.container("minio"),
+    ]);
+    let (redis, other) = (redis.trim(), other.trim());
+    docker(&["tag", other, &moved]);
+    docker(&["pause", &host.container("minio")]);
+    let label = format!("io.lfctl.appliance={}", host.name);
+    let stranger = host.container("stranger");
+    docker(&["create", "--name", &stranger, "--label", &label, redis]);
+    let expected = [
+        (moved.clone(), "tag-moved".to_owned()),
+        ("minio".to_owned(), "not-running".to_owned()),
+        (stranger.clone(), "unknown".to_owned()),
+    ];
+    assert_eq!(differences(host, bundle), expected);
+    docker(&["rm", &stranger]);
+    docker(&["unpause", &host.container("minio")]);
+    docker(&["tag", redis, &moved]);
+    assert_eq!(differences(host, bundle), []);
+
+    // Another release is another matter: web and worker are of other images.
+    let newer = text(&rehearsal().join("bundles/rehearsal-2.tar"));
+    let found = differences(host, &newer);
+    for service in ["web", "worker"] {
+        let wanted = (service.to_owned(), "other-image".to_owned());
+        assert!(found.contains(&wanted), "{found:?}");
     }
 }
 
