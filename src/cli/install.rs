@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use jiff::Timestamp;
 
 use super::accept::{AcceptArg, accept};
 use super::args::{BaseArg, BundleArg, NameArg};
@@ -207,6 +208,10 @@ async fn survey<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Survey, Fail
     let missing = missing_layers(steps.engine, steps.facts, &sources).await?;
     let complete = preflight::complete(steps.bundle.manifest(), &missing);
     findings.splice(0..0, complete);
+    findings.extend(preflight::age(
+        steps.bundle.manifest().created,
+        Timestamp::now(),
+    ));
     Ok(Survey {
         findings,
         plan: Plan::install(steps.bundle.stack(), &observed),

@@ -1,6 +1,7 @@
 //! `lfctl bundle load`: the images of a bundle into the engine.
 
 use indicatif::HumanBytes;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Context;
@@ -16,7 +17,7 @@ use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
 use crate::install::images;
 use crate::install::load::{Loaded, load_images, missing_layers};
-use crate::install::preflight::{DiskNeed, complete, examine_load};
+use crate::install::preflight::{DiskNeed, age, complete, examine_load};
 use crate::oci::digest::Digest;
 use crate::sys::disk::Disk;
 
@@ -69,6 +70,7 @@ impl Args {
         let missing = missing_layers(&engine, &facts, &sources).await?;
         let mut findings = examine_load(&facts, &bundle.manifest().platform, &plan.disk);
         findings.splice(0..0, complete(bundle.manifest(), &missing));
+        findings.extend(age(bundle.manifest().created, Timestamp::now()));
         if self.dry_run {
             context.print_line(&plan, &plan.to_string())?;
             return refuse_if_blocked(context, &findings);

@@ -3,12 +3,15 @@
 //! Pure: findings are made from values that were gathered before. Every
 //! finding says what was seen and what to type next.
 
+mod age;
 mod data;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use indicatif::HumanBytes;
+
+pub use self::age::age;
 
 use super::load::MissingLayer;
 use super::observe::Existing;
