@@ -74,3 +74,44 @@ fn the_readme_names_only_commands_that_exist() {
     }
     assert!(checked >= 5, "the README shows only {checked} commands");
 }
+
+/// Text between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_attack_has_tests_that_exist() {
+    let text = read("docs/security.md");
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .filter(|line| !line.starts_with("| attack |"));
+    let mut checked = 0;
+    for row in rows {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let tests: Vec<_> = quoted(cells.last().unwrap()).collect();
+        assert!(!tests.is_empty(), "no test in: {row}");
+        for test in tests {
+            assert!(exists(test), "there is no test `{test}`");
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "only {checked} tests are named");
+}
+
+/// Whether a test of this path is where its modules say.
+fn exists(test: &str) -> bool {
+    let (module, function) = test.rsplit_once("::").unwrap();
+    let root = match module.strip_suffix("::tests") {
+        Some(module) => format!("src/{module}"),
+        None => format!("tests/it/{module}"),
+    };
+    let root = root.replace("::", "/");
+    let files = [".rs", "/mod.rs", "/tests.rs"].map(|end| format!("{root}{end}"));
+    files.iter().any(|file| {
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let source = fs::read_to_string(path).unwrap_or_default();
+        source.contains(&format!("fn {function}("))
+    })
+}

@@ -23,6 +23,8 @@ mod parts;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod reader;
+#[cfg(test)]
 mod receipt;
 #[cfg(test)]
 mod refusals;
