@@ -1,6 +1,7 @@
 //! `lfctl bundle create`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use fs_err as fs;
 
@@ -11,10 +12,12 @@ use super::parts::Depth;
 use super::password::{PasswordArg, read_secret_key};
 use super::signal::asked_to_stop;
 use super::{Context, parts};
-use crate::bundle::create::{Options, create};
+use crate::bundle::create::{ImagesFrom, Options, create};
 use crate::bundle::delta::Base;
 use crate::bundle::lock::Lock;
 use crate::bundle::spec::BundleSpec;
+use crate::engine::EngineTarget;
+use crate::engine::docker::Docker;
 use crate::oci::registry::{self, Credentials, Patience};
 use crate::sign::{SecretKey, TrustStore};
 use crate::sys::fs::write_atomically;
@@ -32,6 +35,10 @@ pub struct Args {
     key: PathBuf,
     #[command(flatten)]
     password: PasswordArg,
+    /// Take the images from where they are already instead of from their registries: docker, podman,
+    /// or `oci:DIR`, an OCI image layout
+    #[arg(long, value_name = "PLACE", conflicts_with_all = ["mirror", "plain_http", "ca"])]
+    from: Option<From>,
     /// Ask ADDRESS wherever a reference names REGISTRY; may be repeated
     #[arg(long, value_name = "REGISTRY=ADDRESS", value_parser = mirror)]
     mirror: Vec<(String, String)>,
@@ -65,6 +72,38 @@ pub struct Args {
     lock: Option<PathBuf>,
 }
 
+/// Where images are already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum From {
+    Engine(EngineTarget),
+    Layout(PathBuf),
+}
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.strip_prefix("oci:")) {
+            ("docker", _) => Ok(Self::Engine(EngineTarget::Docker)),
+            ("podman", _) => Ok(Self::Engine(EngineTarget::Podman)),
+            (_, Some(dir)) if !dir.is_empty() => Ok(Self::Layout(dir.into())),
+            _ => Err("write docker, podman, or oci:DIR".to_owned()),
+        }
+    }
+}
+
+impl From {
+    /// A socket that was named is meant, whichever engine listens there.
+    async fn open(self, context: &Context) -> Result<ImagesFrom, Failure> {
+        let target = match (self, &context.engine) {
+            (Self::Layout(dir), _) => return Ok(ImagesFrom::Layout(dir)),
+            (Self::Engine(_), EngineTarget::Socket(path)) => EngineTarget::Socket(path.clone()),
+            (Self::Engine(target), _) => target,
+        };
+        Ok(ImagesFrom::Engine(Docker::connect(&target).await?))
+    }
+}
+
 fn mirror(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((registry, address)) if !registry.is_empty() && !address.is_empty() => {
@@ -89,8 +128,13 @@ impl Args {
             )
             .hint("run `lfctl bundle create` without `--locked` to write one"));
         }
+        let from = match self.from {
+            Some(from) => from.open(context).await?,
+            None => ImagesFrom::Registries,
+        };
         let options = Options {
             base,
+            from,
             lock: lock.clone().filter(|_| self.locked),
             platform: self.platform,
             registry: registry::Options {

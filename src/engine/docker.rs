@@ -25,7 +25,7 @@ use bollard::query_parameters as query;
 use self::call::{CHANGE, READ, absent, checked, refused};
 use super::{
     Container, ContainerEngine, ContainerSpec, EngineError, EngineFacts, EngineImage, EngineKind,
-    EngineTarget, ExecOutput, LABEL_APPLIANCE, LoadBody, NetworkSpec, Owner, Resource,
+    EngineTarget, ExecOutput, LABEL_APPLIANCE, LoadBody, NetworkSpec, Owner, Resource, SaveBody,
 };
 
 /// What a stop may take beyond the time the container is given.
@@ -132,6 +132,10 @@ impl ContainerEngine for Docker {
 
     async fn load(&self, what: &str, body: LoadBody) -> Result<(), EngineError> {
         stream::load(self, what, body).await
+    }
+
+    fn save(&self, references: &[String]) -> Result<SaveBody, EngineError> {
+        stream::save(self, references)
     }
 
     async fn tag(&self, id: &str, reference: &str) -> Result<(), EngineError> {

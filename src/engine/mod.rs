@@ -340,6 +340,9 @@ pub enum EngineError {
 /// A load archive on its way to the engine. An error in it aborts the request.
 pub type LoadBody = BoxStream<'static, Result<Bytes, std::io::Error>>;
 
+/// Images on their way out of the engine, as one tar.
+pub type SaveBody = BoxStream<'static, Result<Bytes, EngineError>>;
+
 /// What lfctl needs of a container engine.
 #[expect(
     async_fn_in_trait,
@@ -360,6 +363,8 @@ pub trait ContainerEngine {
     }
     /// Loads one image archive and reads the engine's answer to its end.
     async fn load(&self, what: &str, body: LoadBody) -> Result<(), EngineError>;
+    /// The images behind these references as one tar.
+    fn save(&self, references: &[String]) -> Result<SaveBody, EngineError>;
     /// Makes `reference` point at the image `id`.
     async fn tag(&self, id: &str, reference: &str) -> Result<(), EngineError>;
     /// Removes a reference, and the image when it was the last one and no

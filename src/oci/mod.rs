@@ -4,6 +4,8 @@ pub mod archive;
 pub mod blob;
 pub mod digest;
 pub mod image;
+pub mod index;
 pub mod layer;
+pub mod local;
 #[cfg(feature = "pull")]
 pub mod registry;

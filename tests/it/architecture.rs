@@ -52,7 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["appliance", "bundle", "stack", "engine", "oci", "sys"],
     ),
     ("appliance", &["bundle", "stack", "engine", "oci", "sys"]),
-    ("bundle", &["stack", "sign", "oci", "sys"]),
+    ("bundle", &["stack", "engine", "sign", "oci", "sys"]),
     ("stack", &["engine", "oci", "sys"]),
     ("engine", &["oci", "sys"]),
     ("sign", &["oci", "sys"]),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lfctl::bundle::create::{CreateError, Created, Options, create};
+use lfctl::bundle::create::{CreateError, Created, ImagesFrom, Options, create};
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::lock::{Lock, Locked};
 use lfctl::bundle::spec::{BundleSpec, SCHEMA};
@@ -21,6 +21,7 @@ use crate::support::bundle::{LocalRegistry, Parts, key, noise};
 
 mod delta;
 mod faults;
+mod from;
 mod network;
 mod resume;
 mod sbom;
@@ -63,6 +64,7 @@ fn options(address: &str, output: &Path) -> Options {
     Options {
         base: None,
         platform: None,
+        from: ImagesFrom::Registries,
         registry: registry::Options {
             mirrors: vec![
                 ("docker.io".to_owned(), address.to_owned()),

@@ -1,20 +1,22 @@
-//! Layers on their way from a registry to their place in the file.
+//! Layers on their way to their place in the file.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_spec::distribution::Reference;
-use tokio::sync::mpsc::channel;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::pipeline::{Place, Scan, Stored, inflate, put};
 use super::resume::Marks;
+use super::source::{EngineImages, Piece, Source};
 use super::{CreateError, PARALLEL};
 use crate::bundle::layout::{LayerSlot, Planned};
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
-use crate::oci::registry::{Blob, Registry};
+use crate::oci::registry::Blob;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sys::partial_set::{PartialSet, PartialWriter};
 
@@ -39,11 +41,17 @@ pub(super) fn sources<'a>(
 
 /// Where layers come from, and what is known of them.
 pub(super) struct Origin<'a> {
-    pub(super) registry: &'a Registry,
+    pub(super) source: &'a Source,
     /// See [`sources`].
     pub(super) sources: &'a BTreeMap<Digest, Reference>,
     /// Inflated bytes of layers that were checked before.
     pub(super) unpacked: &'a BTreeMap<Digest, u64>,
+}
+
+/// A layer to be fetched, and where it goes.
+struct Job<'a> {
+    slot: &'a LayerSlot,
+    file: Option<(PartialWriter, Arc<Marks>)>,
 }
 
 /// Pulls every layer to its place and shows each to `scan`, if there is one.
@@ -61,13 +69,14 @@ pub(super) async fn pull<T: Send + 'static>(
         .absent()
         .iter()
         .partition(|slot| scan.is_none() && origin.unpacked.contains_key(&slot.digest));
-    let mut jobs: Vec<_> = planned
-        .slots()
-        .iter()
-        .map(|slot| (slot, Some((partial.writer(), Arc::clone(marks)))))
-        .chain(unknown.into_iter().map(|slot| (slot, None)))
+    let placed = planned.slots().iter().map(|slot| Job {
+        slot,
+        file: Some((partial.writer(), Arc::clone(marks))),
+    });
+    let mut jobs: Vec<_> = placed
+        .chain(unknown.into_iter().map(|slot| Job { slot, file: None }))
         .collect();
-    let total = jobs.iter().map(|(slot, _)| slot.size).sum();
+    let total = jobs.iter().map(|job| job.slot.size).sum();
     let progress = Step::sized(reporter, "pull", "Pulling layers", Some(total), Unit::Bytes);
     let done = Cell::new(0);
     let advance = |bytes: u64| {
@@ -75,13 +84,18 @@ pub(super) async fn pull<T: Send + 'static>(
         progress.progress(done.get());
     };
     // The largest first: the last to be pulled has the machine to itself.
-    jobs.sort_by_key(|(slot, _)| std::cmp::Reverse(slot.size));
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.slot.size));
     let count = jobs.len();
-    let mut stored: BTreeMap<_, _> = stream::iter(jobs)
-        .map(|(slot, file)| pull_one(origin, slot, file, scan, &advance))
-        .buffer_unordered(PARALLEL)
-        .try_collect()
-        .await?;
+    let mut stored = match origin.source {
+        Source::Engine(images) => pull_saved(images, origin, jobs, scan, &advance).await?,
+        source => {
+            stream::iter(jobs)
+                .map(|job| pull_one(source, origin, job, scan, &advance))
+                .buffer_unordered(PARALLEL)
+                .try_collect()
+                .await?
+        }
+    };
     progress.finish(Outcome::Done, Some(format!("{count} layers")));
     for slot in known {
         let unpacked = origin.unpacked.get(&slot.digest);
@@ -94,20 +108,109 @@ pub(super) async fn pull<T: Send + 'static>(
     Ok(stored)
 }
 
+/// Fetches one layer from where any of them can be had at any time.
 async fn pull_one<T: Send + 'static>(
+    source: &Source,
     origin: &Origin<'_>,
-    slot: &LayerSlot,
-    file: Option<(PartialWriter, Arc<Marks>)>,
+    job: Job<'_>,
     scan: Option<Scan<T>>,
     advance: &dyn Fn(u64),
 ) -> Result<(Digest, Stored<T>), CreateError> {
+    let (digest, size) = (job.slot.digest, job.slot.size);
     let reference = origin
         .sources
-        .get(&slot.digest)
-        .ok_or_else(|| CreateError::Layer {
-            digest: slot.digest,
-            problem: "no image has it".to_owned(),
-        })?;
+        .get(&digest)
+        .ok_or_else(|| missing(digest, "no image has it"))?;
+    store(origin, job, scan, advance, async |from, sink| {
+        let blob = Blob { digest, size, from };
+        source.fetch(reference, blob, &sink, advance).await
+    })
+    .await
+}
+
+/// Takes layers in the order in which an engine sends them.
+async fn pull_saved<T: Send + 'static>(
+    images: &EngineImages,
+    origin: &Origin<'_>,
+    jobs: Vec<Job<'_>>,
+    scan: Option<Scan<T>>,
+    advance: &dyn Fn(u64),
+) -> Result<BTreeMap<Digest, Stored<T>>, CreateError> {
+    let mut jobs: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.slot.digest, job)).collect();
+    let (sender, mut pieces) = channel(QUEUE);
+    let sending = images.send(jobs.keys().copied().collect(), sender);
+    let storing = async move {
+        let mut stored = BTreeMap::new();
+        let mut next = pieces.recv().await;
+        while let Some(Piece::Blob(digest)) = next {
+            let job = jobs
+                .remove(&digest)
+                .ok_or_else(|| missing(digest, "the engine sent it twice"))?;
+            let mut behind = None;
+            let pieces = &mut pieces;
+            let one = store(origin, job, scan, advance, async |from, sink| {
+                behind = pass_on(pieces, from, &sink, advance).await;
+                Ok(())
+            });
+            stored.extend([one.await?]);
+            next = behind;
+        }
+        Ok::<_, CreateError>((stored, jobs.into_keys().next()))
+    };
+    let (sent, stored) = futures_util::future::join(sending, storing).await;
+    // Who stores only knows that bytes are missing, not why.
+    sent?;
+    match stored? {
+        (stored, None) => Ok(stored),
+        (_, Some(digest)) => Err(missing(digest, "the engine did not send it")),
+    }
+}
+
+/// Passes the bytes of one blob on, without those before `from`, and returns
+/// what comes behind them.
+async fn pass_on(
+    pieces: &mut Receiver<Piece>,
+    from: u64,
+    sink: &Sender<Bytes>,
+    advance: &dyn Fn(u64),
+) -> Option<Piece> {
+    let mut skip = from;
+    loop {
+        match pieces.recv().await {
+            Some(Piece::Bytes(mut chunk)) => {
+                let known = usize::try_from(skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
+                skip -= known as u64;
+                let chunk = chunk.split_off(known);
+                if chunk.is_empty() {
+                    continue;
+                }
+                advance(chunk.len() as u64);
+                // Who takes it may have failed; the stream is still to be
+                // read to where the next blob begins.
+                let _ = sink.send(chunk).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn missing(digest: Digest, problem: &str) -> CreateError {
+    CreateError::Layer {
+        digest,
+        problem: problem.to_owned(),
+    }
+}
+
+/// Puts the bytes that `fetch` yields in their place and checks them. It is
+/// told how many of them are there already.
+async fn store<T: Send + 'static>(
+    origin: &Origin<'_>,
+    job: Job<'_>,
+    scan: Option<Scan<T>>,
+    advance: &dyn Fn(u64),
+    fetch: impl AsyncFnOnce(u64, Sender<Bytes>) -> Result<(), CreateError>,
+) -> Result<(Digest, Stored<T>), CreateError> {
+    let Job { slot, file } = job;
     let place = match file {
         Some((file, marks)) => {
             let slot = slot.clone();
@@ -140,20 +243,42 @@ async fn pull_one<T: Send + 'static>(
             _ => inflate(&slot, placed_chunks, scan),
         })
     };
-    let blob = Blob {
-        digest: slot.digest,
-        size: slot.size,
-        from: there,
-    };
-    let fetched = origin
-        .registry
-        .fetch(reference, blob, &sender, advance)
-        .await;
-    drop(sender);
+    let fetched = fetch(there, sender).await;
     let (placed, inflated) = (placing.await?, inflating.await?);
     // The first of these is the reason of those behind it, which only know
     // that bytes are missing.
     fetched?;
     placed?;
     Ok((slot.digest, inflated?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_there_already_is_not_passed_on() {
+        for from in [0, 2, 3, 7] {
+            let (sender, mut pieces) = channel(8);
+            let (sink, mut passed) = channel(8);
+            for piece in ["abc", "defg"] {
+                sender.try_send(Piece::Bytes(Bytes::from(piece))).ok();
+            }
+            let next = Digest::of(b"next");
+            sender.try_send(Piece::Blob(next)).ok();
+            let counted = Cell::new(from);
+            let advance = |bytes| counted.set(counted.get() + bytes);
+            let behind = pass_on(&mut pieces, from, &sink, &advance).await;
+            assert!(matches!(behind, Some(Piece::Blob(digest)) if digest == next));
+            assert_eq!(counted.get(), 7);
+            drop(sink);
+            let mut bytes = Vec::new();
+            while let Some(chunk) = passed.recv().await {
+                assert!(!chunk.is_empty());
+                bytes.extend(chunk);
+            }
+            let skipped = usize::try_from(from).unwrap();
+            assert_eq!(bytes, b"abcdefg"[skipped..]);
+        }
+    }
 }

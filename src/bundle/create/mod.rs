@@ -1,4 +1,4 @@
-//! Making a bundle out of images in registries.
+//! Making a bundle out of images, wherever they are.
 //!
 //! One pass: manifests and configs are read, the file is laid out and its
 //! room reserved, and each layer goes straight to its final offset, while it
@@ -11,6 +11,7 @@ mod output;
 mod pipeline;
 mod resolve;
 mod resume;
+mod source;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,6 +24,8 @@ use semver::Version;
 use self::output::Output;
 use self::resolve::{Resolved, resolve};
 use self::resume::Marks;
+pub use self::source::ImagesFrom;
+use self::source::Source;
 use super::delta::Base;
 use super::documents::trusted_comment;
 use super::layout::{Contents, Delta, LayerSlot, LayoutError, Planned, Unsigned};
@@ -33,9 +36,11 @@ use super::parts::PartError;
 use super::receipt::Receipt;
 use super::sbom::{self, Bom, LayerContent};
 use super::spec::{BundleSpec, SpecError, parse_platform, tagged};
+use crate::engine::{EngineError, EngineKind};
 use crate::oci::digest::Digest;
 use crate::oci::image::ImageError;
-use crate::oci::registry::{self, Registry, RegistryError};
+use crate::oci::local::LocalError;
+use crate::oci::registry::{self, RegistryError};
 use crate::report::event::{Level, Reporter, notice};
 use crate::sign::SecretKey;
 
@@ -47,6 +52,8 @@ const PARALLEL: usize = 4;
 pub struct Options {
     /// Which of the spec's platforms; its first unless chosen.
     pub platform: Option<String>,
+    /// Where the images are.
+    pub from: ImagesFrom,
     /// How to reach registries.
     pub registry: registry::Options,
     /// Refuse images other than these.
@@ -121,6 +128,20 @@ pub enum CreateError {
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// An image on this machine cannot be taken.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The engine does not have an image.
+    #[error("{engine} has no image `{reference}`")]
+    NotInEngine {
+        /// Which engine.
+        engine: EngineKind,
+        /// The image.
+        reference: String,
+    },
     /// An image cannot be bundled.
     #[error("image `{reference}` cannot be bundled")]
     Image {
@@ -177,8 +198,8 @@ pub async fn create(
     if this.is_ok_and(|this| spec.lfctl > this) {
         return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
     }
-    let registry = Registry::new(options.registry.clone())?;
-    let (images, mut lock) = resolve(spec, options, &target, &registry, reporter).await?;
+    let source = Source::open(options, spec, reporter).await?;
+    let (images, mut lock) = resolve(spec, options, &target, &source, reporter).await?;
     let sources = layers::sources(images.values());
     let delta = delta(options, &images, &target, reporter)?;
     let planned = Planned::new(Contents {
@@ -206,7 +227,7 @@ pub async fn create(
     let marks = Arc::new(marks.map_err(CreateError::Write)?);
     let known = known_sizes(&lock, options, planned.absent());
     let origin = layers::Origin {
-        registry: &registry,
+        source: &source,
         sources: &sources,
         unpacked: &known,
     };
@@ -220,8 +241,10 @@ pub async fn create(
         }
         Err(error) => Err(error),
     };
-    // What was pulled is of use once the registry can be reached again.
-    if !matches!(checked, Ok(_) | Err(CreateError::Registry(_))) {
+    // What was pulled is of use once it can be gone on with.
+    let is_over =
+        |error: &CreateError| !matches!(error, CreateError::Registry(_) | CreateError::Engine(_));
+    if checked.as_ref().is_err_and(is_over) {
         marks.discard().map_err(CreateError::Write)?;
     }
     let (signed, checked) = checked?;

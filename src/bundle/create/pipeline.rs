@@ -95,10 +95,7 @@ pub(super) fn inflate<T>(
     chunks: Receiver<Bytes>,
     scan: Option<Scan<T>>,
 ) -> Result<Stored<T>, CreateError> {
-    let chunks = Chunks {
-        receiver: chunks,
-        current: Bytes::new(),
-    };
+    let chunks = Chunks::new(chunks);
     let inflated: Box<dyn Read> = match slot.compression {
         Compression::None => Box::new(chunks),
         Compression::Gzip => Box::new(MultiGzDecoder::new(chunks)),
@@ -136,9 +133,18 @@ fn wrong(slot: &LayerSlot, problem: String) -> CreateError {
 }
 
 /// Chunks out of a channel, as one stream.
-struct Chunks {
+pub(super) struct Chunks {
     receiver: Receiver<Bytes>,
     current: Bytes,
+}
+
+impl Chunks {
+    pub(super) fn new(receiver: Receiver<Bytes>) -> Self {
+        Self {
+            receiver,
+            current: Bytes::new(),
+        }
+    }
 }
 
 impl BufRead for Chunks {

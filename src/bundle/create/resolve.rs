@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_spec::distribution::Reference;
 
+use super::source::Source;
 use super::{CreateError, Options, PARALLEL};
 use crate::bundle::lock::Locked;
 use crate::bundle::manifest::Platform;
 use crate::bundle::spec::{BundleSpec, SpecError, parse_reference};
 use crate::oci::digest::Digest;
-use crate::oci::image::{Image, config_of};
-use crate::oci::registry::Registry;
+use crate::oci::image::Image;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 
 /// Images by their key in the spec.
@@ -22,7 +22,7 @@ pub(super) async fn resolve(
     spec: &BundleSpec,
     options: &Options,
     platform: &Platform,
-    registry: &Registry,
+    source: &Source,
     reporter: &dyn Reporter,
 ) -> Result<(Resolved, Locked), CreateError> {
     let distinct: BTreeSet<&String> = spec.images.values().collect();
@@ -53,7 +53,7 @@ pub(super) async fn resolve(
     };
     let mut found = BTreeMap::new();
     let mut pending = stream::iter(distinct)
-        .map(|text| resolve_one(text, locked, platform, registry))
+        .map(|text| resolve_one(text, locked, platform, source))
         .buffer_unordered(PARALLEL);
     while let Some((text, reference, image)) = pending.try_next().await? {
         found.insert(text, (reference, image));
@@ -80,7 +80,7 @@ async fn resolve_one(
     text: &str,
     lock: Option<&Locked>,
     platform: &Platform,
-    registry: &Registry,
+    source: &Source,
 ) -> Result<(String, Reference, Image), CreateError> {
     let reference = parse_reference(text).map_err(|problem| SpecError::Reference {
         key: String::new(),
@@ -96,24 +96,16 @@ async fn resolve_one(
         ),
         None => None,
     };
-    let resolved = registry
-        .resolve(&reference, &platform.os, &platform.architecture)
-        .await?;
+    let image = source.image(&reference, platform).await?;
+    let found = Digest::of(&image.manifest);
     if let Some(locked) = locked
-        && locked != resolved.digest
+        && locked != found
     {
         return Err(CreateError::Moved {
             reference: text.to_owned(),
             locked,
-            found: resolved.digest,
+            found,
         });
     }
-    let unusable = |source| CreateError::Image {
-        reference: text.to_owned(),
-        source,
-    };
-    let (config, size) = config_of(&resolved.manifest).map_err(unusable)?;
-    let config = registry.document(&reference, config, size).await?;
-    let image = Image::parse(resolved.manifest, config).map_err(unusable)?;
     Ok((text.to_owned(), reference, image))
 }

@@ -12,6 +12,8 @@ use crate::bundle::sbom::SbomError;
 use crate::bundle::spec::SpecError;
 use crate::oci::archive::ArchiveError;
 #[cfg(feature = "pull")]
+use crate::oci::local::LocalError;
+#[cfg(feature = "pull")]
 use crate::oci::registry::{RegistryError, RequestError};
 
 impl Failure {
@@ -46,6 +48,26 @@ impl Failure {
                 _ => failed,
             },
             _ => failed,
+        }
+    }
+}
+
+#[cfg(feature = "pull")]
+impl Failure {
+    fn local(error: &CreateError, local: &LocalError) -> Self {
+        match local {
+            LocalError::Io { .. } => Self::from_error(Kind::LocalIo, error),
+            LocalError::Content { .. } | LocalError::Pinned { .. } => {
+                Self::from_error(Kind::NotTrusted, error)
+            }
+            LocalError::NotALayout { .. } => Self::from_error(Kind::Failed, error)
+                .hint("make one with `skopeo copy --preserve-digests docker://REFERENCE oci:DIR:REFERENCE`"),
+            LocalError::Absent { name, .. } => Self::from_error(Kind::Failed, error).hint(format!(
+                "put it there under its whole name: `skopeo copy --preserve-digests docker://{name} \
+                 oci:DIR:{name}`"
+            )),
+            LocalError::Image { .. } => Self::from_error(Kind::Config, error),
+            _ => Self::from_error(Kind::Failed, error),
         }
     }
 }
@@ -157,6 +179,13 @@ impl From<CreateError> for Failure {
             CreateError::Layer { .. } | CreateError::Verify(_) => {
                 Self::from_error(Kind::NotTrusted, &error)
             }
+            CreateError::Local(ref local) => Self::local(&error, local),
+            CreateError::Engine(error) => error.into(),
+            CreateError::NotInEngine {
+                engine,
+                ref reference,
+            } => Self::from_error(Kind::Failed, &error)
+                .hint(format!("get it there first: `{engine} pull {reference}`")),
             CreateError::Registry(ref registry) => Self::registry(&error, registry),
             CreateError::Parts(error) => error.into(),
             CreateError::Worker(_) => Self::from_error(Kind::Bug, &error),

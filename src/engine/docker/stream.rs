@@ -1,4 +1,4 @@
-//! The calls whose answer is a stream: load, wait, logs, exec.
+//! The calls whose answer is a stream: load, save, wait, logs, exec.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use super::Docker;
 use super::call::{READ, checked, innermost, refused};
 use super::read;
-use crate::engine::{EngineError, ExecOutput, LoadBody};
+use crate::engine::{EngineError, ExecOutput, LoadBody, SaveBody};
 
 /// How long a load may neither take bytes nor say anything. An engine that
 /// unpacks a layer of several GB onto a slow disk is silent for minutes.
@@ -103,6 +103,35 @@ pub(super) async fn load(docker: &Docker, what: &str, body: LoadBody) -> Result<
         Some(message) => Err(failed(message)),
         None => Ok(()),
     }
+}
+
+/// An engine may pack everything before it sends the first byte, so that the
+/// limit is the one of a load.
+pub(super) fn save(docker: &Docker, references: &[String]) -> Result<SaveBody, EngineError> {
+    const ACTION: &str = "save images";
+    let names: Vec<&str> = references
+        .iter()
+        .map(|reference| checked(ACTION, reference))
+        .collect::<Result<_, _>>()?;
+    let saved = docker.client.export_images(&names);
+    let docker = docker.clone();
+    let body = futures_util::stream::unfold(Some(Box::pin(saved)), move |body| {
+        let docker = docker.clone();
+        async move {
+            let mut body = body?;
+            match tokio::time::timeout(LOAD_IDLE, body.next()).await {
+                Ok(None) => None,
+                Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(body))),
+                Ok(Some(Err(error))) => Some((Err(docker.error(ACTION, error)), None)),
+                Err(_) => {
+                    let action = "go on saving images".to_owned();
+                    let limit = LOAD_IDLE;
+                    Some((Err(EngineError::Timeout { action, limit }), None))
+                }
+            }
+        }
+    });
+    Ok(body.boxed())
 }
 
 /// No time limit: a migration takes hours.

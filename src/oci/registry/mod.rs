@@ -14,10 +14,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use oci_spec::distribution::Reference;
-use oci_spec::image::{Arch, Descriptor, ImageIndex, Os};
+use oci_spec::image::ImageIndex;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
-use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 
 pub use client::Patience;
@@ -26,6 +25,7 @@ pub use credentials::{Credentials, HelperError};
 pub use error::{RegistryError, RequestError};
 
 use super::digest::Digest;
+use super::index;
 
 /// Bytes of the largest manifest or config that is accepted.
 const DOCUMENT_LIMIT: u64 = 8 << 20;
@@ -113,11 +113,12 @@ impl Registry {
             });
         };
         let platform = || format!("{os}/{architecture}");
-        let chosen = pick(&index, os, architecture).ok_or_else(|| RegistryError::Platform {
-            reference: reference.to_string(),
-            platform: platform(),
-            offered: platforms(&index),
-        })?;
+        let chosen =
+            index::pick(&index, os, architecture).ok_or_else(|| RegistryError::Platform {
+                reference: reference.to_string(),
+                platform: platform(),
+                offered: index::platforms(&index),
+            })?;
         let named = reference.clone_with_digest(chosen.digest().to_string());
         let manifest = self.manifest(&named).await?;
         if self.index(&named, &manifest)?.is_some() {
@@ -138,20 +139,11 @@ impl Registry {
         reference: &Reference,
         bytes: &[u8],
     ) -> Result<Option<ImageIndex>, RegistryError> {
-        #[derive(Deserialize)]
-        struct Probe {
-            manifests: Option<serde::de::IgnoredAny>,
-        }
-        let unreadable = |source| RegistryError::Document {
+        index::parse(bytes).map_err(|source| RegistryError::Document {
             what: format!("`{reference}`"),
             registry: self.name(reference),
             source,
-        };
-        let probe: Probe = serde_json::from_slice(bytes).map_err(unreadable)?;
-        probe
-            .manifests
-            .map(|_| serde_json::from_slice(bytes).map_err(unreadable))
-            .transpose()
+        })
     }
 
     /// A small blob, such as an image config, whole and verified.
@@ -372,32 +364,4 @@ fn check_range(said: Option<Cow<'_, str>>, wanted: u64) -> Result<(), RequestErr
             found: said.into_owned(),
         })
     }
-}
-
-/// The entry of a platform; of several, the one that suits every machine of
-/// the architecture. Attestations are for the platform `unknown/unknown`.
-fn pick<'a>(index: &'a ImageIndex, os: &str, architecture: &str) -> Option<&'a Descriptor> {
-    let (os, architecture) = (Os::from(os), Arch::from(architecture));
-    let mut entries = index.manifests().iter().filter(|entry| {
-        entry.platform().as_ref().is_some_and(|platform| {
-            *platform.os() == os && *platform.architecture() == architecture
-        })
-    });
-    let is_common = |entry: &&Descriptor| {
-        let platform = entry.platform().as_ref();
-        let variant = platform.and_then(|platform| platform.variant().as_deref());
-        matches!(variant, None | Some("v1" | "v8"))
-    };
-    let first = entries.clone().next();
-    entries.find(is_common).or(first)
-}
-
-fn platforms(index: &ImageIndex) -> Vec<String> {
-    index
-        .manifests()
-        .iter()
-        .filter_map(|entry| entry.platform().as_ref())
-        .filter(|platform| platform.os().to_string() != "unknown")
-        .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
-        .collect()
 }

@@ -1,0 +1,409 @@
+//! Images as an engine saves them: a tar with a docker-archive, an OCI image
+//! layout, or both over the same blobs.
+//!
+//! The tar is read twice. The first time nothing but documents is kept and
+//! everything is hashed, so that sizes and digests are known; the second time
+//! the layers are taken. What an entry is called means nothing by itself:
+//! layers are found by their digest, whatever the engine calls them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+use oci_spec::image::ImageConfiguration;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::{DOCUMENT_LIMIT, LocalError, Wanted, find};
+use crate::oci::archive::INDEX_NAME;
+use crate::oci::digest::Digest;
+use crate::oci::image::{Image, ImageError};
+use crate::oci::index::{self, complete};
+use crate::oci::layer::{Kind, walk};
+
+/// The index of a docker-archive.
+const DOCKER_NAME: &str = "manifest.json";
+/// Bytes of all documents together that are held.
+const HELD_LIMIT: u64 = 16 << 20;
+/// Entries that a tar may have.
+const ENTRY_LIMIT: usize = 100_000;
+const CHUNK: usize = 256 << 10;
+
+/// What was seen the first time.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// Digest and bytes of each file.
+    files: BTreeMap<String, (Digest, u64)>,
+    /// Content of those that may be documents.
+    documents: BTreeMap<Digest, Vec<u8>>,
+}
+
+/// An image of a docker-archive.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+}
+
+impl Saved {
+    /// Reads a tar to its end.
+    pub fn survey(reader: &mut dyn Read) -> Result<Self, LocalError> {
+        let mut saved = Self::default();
+        let mut held = 0;
+        let surveyed = walk(reader, |entry, body| {
+            if entry.kind != Kind::File {
+                return Ok(());
+            }
+            if saved.files.len() == ENTRY_LIMIT {
+                return Err(io::Error::other("it has too many entries"));
+            }
+            let (digest, size, document) = take(body)?;
+            if size != entry.size {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Some(document) = document {
+                held += size;
+                if held > HELD_LIMIT {
+                    return Err(io::Error::other("its documents are too large"));
+                }
+                saved.documents.insert(digest, document);
+            }
+            saved.files.insert(entry.path.clone(), (digest, size));
+            Ok(())
+        });
+        surveyed.map_err(unreadable)?;
+        Ok(saved)
+    }
+
+    /// The image of a name.
+    pub fn image(&self, wanted: &Wanted<'_>) -> Result<Image, LocalError> {
+        let image = match self.file(INDEX_NAME) {
+            Some(bytes) => {
+                let parsed = index::parse(bytes).map_err(|source| LocalError::Document {
+                    what: format!("the engine's `{INDEX_NAME}`"),
+                    source,
+                })?;
+                let root = parsed.unwrap_or_default();
+                find(&root, wanted, &|digest| {
+                    Ok(self.documents.get(&digest).cloned())
+                })?
+            }
+            None => self.docker_image(wanted)?,
+        };
+        let sizes: BTreeMap<Digest, u64> = self.files.values().copied().collect();
+        for layer in &image.layers {
+            if sizes.get(&layer.digest) != Some(&layer.size) {
+                return Err(wanted.no_blob(layer.digest));
+            }
+        }
+        Ok(image)
+    }
+
+    /// An image that has no manifest: one is made up, with the layers as the
+    /// engine keeps them, which is inflated.
+    fn docker_image(&self, wanted: &Wanted<'_>) -> Result<Image, LocalError> {
+        let no_document = |what: &str| LocalError::Document {
+            what: format!("the engine's `{what}`"),
+            source: serde::de::Error::custom("it is not there"),
+        };
+        let bytes = self
+            .file(DOCKER_NAME)
+            .ok_or_else(|| no_document(DOCKER_NAME))?;
+        let entries: Vec<Entry> =
+            serde_json::from_slice(bytes).map_err(|source| LocalError::Document {
+                what: format!("the engine's `{DOCKER_NAME}`"),
+                source,
+            })?;
+        let tags = || {
+            entries
+                .iter()
+                .flat_map(|entry| entry.repo_tags.iter().flatten())
+        };
+        let is_wanted = |tag: &String| complete(tag).as_deref() == Some(wanted.name);
+        let entry = entries
+            .iter()
+            .find(|entry| entry.repo_tags.iter().flatten().any(is_wanted))
+            .ok_or_else(|| LocalError::Absent {
+                name: wanted.name.to_owned(),
+                there: tags().cloned().collect(),
+            })?;
+        let config = self
+            .file(&entry.config)
+            .ok_or_else(|| no_document(&entry.config))?;
+        let sizes: BTreeMap<Digest, u64> = self.files.values().copied().collect();
+        let details = ImageConfiguration::from_reader(config)
+            .map_err(|source| wanted.unusable(ImageError::Config(source)))?;
+        let mut layers = Vec::new();
+        for diff_id in details.rootfs().diff_ids() {
+            let digest: Digest = diff_id
+                .parse()
+                .map_err(|source| wanted.unusable(ImageError::Digest(source)))?;
+            let size = sizes.get(&digest).ok_or_else(|| wanted.no_blob(digest))?;
+            layers.push(serde_json::json!({
+                "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                "digest": digest,
+                "size": size,
+            }));
+        }
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": Digest::of(config),
+                "size": config.len(),
+            },
+            "layers": layers,
+        });
+        let image = Image::parse(manifest.to_string().into_bytes(), config.to_vec());
+        wanted.check(image.map_err(|source| wanted.unusable(source))?, None)
+    }
+
+    /// Reads the tar again and hands out each of the blobs once, with its
+    /// digest as it was seen the first time.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `visit` fails with; the tar cannot be read.
+    pub fn replay(
+        &self,
+        reader: &mut dyn Read,
+        mut blobs: BTreeSet<Digest>,
+        mut visit: impl FnMut(Digest, &mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), LocalError> {
+        walk(reader, |entry, body| match self.files.get(&entry.path) {
+            Some((digest, _)) if entry.kind == Kind::File && blobs.remove(digest) => {
+                visit(*digest, body)
+            }
+            _ => Ok(()),
+        })
+        .map_err(unreadable)
+    }
+
+    fn file(&self, path: &str) -> Option<&[u8]> {
+        let (digest, _) = self.files.get(path)?;
+        self.documents.get(digest).map(Vec::as_slice)
+    }
+}
+
+fn unreadable(source: io::Error) -> LocalError {
+    LocalError::Io {
+        what: "what the engine sends".to_owned(),
+        source,
+    }
+}
+
+/// Digest and bytes of a file, and its content if it may be a document.
+fn take(body: &mut dyn Read) -> io::Result<(Digest, u64, Option<Vec<u8>>)> {
+    let mut hasher = Sha256::new();
+    let (mut size, mut document) = (0, Some(Vec::new()));
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = match body.read(&mut chunk) {
+            Ok(0) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        let bytes = &chunk[..read];
+        hasher.update(bytes);
+        // A layer begins with the name of its first file, JSON with a bracket.
+        let is_json = size > 0 || matches!(bytes[0], b'{' | b'[');
+        size += read as u64;
+        match &mut document {
+            Some(held) if is_json && size <= DOCUMENT_LIMIT => held.extend_from_slice(bytes),
+            _ => document = None,
+        }
+    }
+    let digest = Digest::from_bytes(hasher.finalize().into());
+    Ok((
+        digest,
+        size,
+        document.filter(|document| !document.is_empty()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NAME: &str = "docker.io/library/app:1.0.0";
+    const WANTED: Wanted<'_> = Wanted {
+        name: NAME,
+        os: "linux",
+        architecture: "amd64",
+        pinned: None,
+    };
+
+    fn config(layers: &[&[u8]]) -> Value {
+        let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::of(layer)).collect();
+        json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        })
+    }
+
+    fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, path, *content).unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn survey(tar: &[u8]) -> Result<Saved, LocalError> {
+        Saved::survey(&mut &*tar)
+    }
+
+    #[test]
+    fn layers_of_a_docker_archive_are_found_by_what_they_are() {
+        let config = config(&[b"base", b"{top}"]).to_string();
+        let index = json!([
+            {"Config": "other.json", "RepoTags": null, "Layers": []},
+            {"Config": "c.json", "RepoTags": ["app:1.0.0"], "Layers": ["nowhere", "else"]},
+        ]);
+        let tar = tar(&[
+            ("two/layer.tar", b"{top}"),
+            ("one/layer.tar", b"base"),
+            ("again/layer.tar", b"base"),
+            ("c.json", config.as_bytes()),
+            ("manifest.json", index.to_string().as_bytes()),
+        ]);
+        let saved = survey(&tar).unwrap();
+        let image = saved.image(&WANTED).unwrap();
+        assert_eq!(image.config, config.as_bytes());
+        assert_eq!(image.layers[1].digest, Digest::of(b"{top}"));
+        assert_eq!((image.layers[0].size, image.layers[1].size), (4, 5));
+        // The same image makes the same manifest, wherever it was saved.
+        assert_eq!(saved.image(&WANTED).unwrap().manifest, image.manifest);
+
+        let blobs = image.layers.iter().map(|layer| layer.digest).collect();
+        let mut seen = Vec::new();
+        let replayed = saved.replay(&mut &*tar, blobs, |digest, body| {
+            let mut bytes = Vec::new();
+            body.read_to_end(&mut bytes)?;
+            assert_eq!(digest, Digest::of(&bytes));
+            seen.push(bytes);
+            Ok(())
+        });
+        replayed.unwrap();
+        assert_eq!(seen, [b"{top}".to_vec(), b"base".to_vec()]);
+
+        let pinned = Wanted {
+            pinned: Some(Digest::of(b"")),
+            ..WANTED
+        };
+        assert!(matches!(
+            saved.image(&pinned),
+            Err(LocalError::Pinned { .. })
+        ));
+        let other = Wanted {
+            name: "docker.io/library/app:1.0.1",
+            ..WANTED
+        };
+        let error = saved.image(&other).unwrap_err();
+        assert!(error.to_string().contains("there are app:1.0.0"), "{error}");
+    }
+
+    /// As Docker saves since version 25, and since it stores in containerd.
+    #[test]
+    fn a_layout_inside_the_tar_counts_before_the_docker_archive() {
+        let descriptor = |kind: &str, bytes: &[u8]| {
+            json!({
+                "mediaType": format!("application/vnd.oci.image.{kind}"),
+                "digest": Digest::of(bytes),
+                "size": bytes.len(),
+            })
+        };
+        let config = config(&[b"base"]).to_string();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "config": descriptor("config.v1+json", config.as_bytes()),
+            "layers": [descriptor("layer.v1.tar", b"base")],
+        })
+        .to_string();
+        let mut entry = descriptor("manifest.v1+json", manifest.as_bytes());
+        entry["platform"] = json!({"os": "linux", "architecture": "amd64"});
+        // Engines name platforms that they never pulled.
+        let mut absent = descriptor("manifest.v1+json", b"absent");
+        absent["platform"] = json!({"os": "linux", "architecture": "arm64"});
+        let platforms = json!({"schemaVersion": 2, "manifests": [absent, entry]}).to_string();
+        let mut root = descriptor("index.v1+json", platforms.as_bytes());
+        root["annotations"] = json!({"io.containerd.image.name": NAME});
+        let index = json!({"schemaVersion": 2, "manifests": [root]}).to_string();
+        let path = |bytes: &[u8]| format!("blobs/sha256/{}", Digest::of(bytes).hex());
+        let files = [
+            (path(b"base"), b"base".as_slice()),
+            (path(config.as_bytes()), config.as_bytes()),
+            (path(manifest.as_bytes()), manifest.as_bytes()),
+            (path(platforms.as_bytes()), platforms.as_bytes()),
+            ("index.json".to_owned(), index.as_bytes()),
+            ("manifest.json".to_owned(), b"[]"),
+        ];
+        let mut files: Vec<_> = files
+            .iter()
+            .map(|(path, bytes)| (path.as_str(), *bytes))
+            .collect();
+        let saved = survey(&tar(&files)).unwrap();
+        assert_eq!(saved.image(&WANTED).unwrap().manifest, manifest.as_bytes());
+        let pinned = Wanted {
+            pinned: Some(Digest::of(platforms.as_bytes())),
+            ..WANTED
+        };
+        saved.image(&pinned).unwrap();
+        let arm = Wanted {
+            architecture: "arm64",
+            ..WANTED
+        };
+        assert!(matches!(saved.image(&arm), Err(LocalError::NoBlob { .. })));
+        let risc = Wanted {
+            architecture: "riscv64",
+            ..WANTED
+        };
+        let error = saved.image(&risc).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("it is for linux/arm64, linux/amd64"),
+            "{error}"
+        );
+
+        files.remove(0);
+        let saved = survey(&tar(&files)).unwrap();
+        assert!(matches!(
+            saved.image(&WANTED),
+            Err(LocalError::NoBlob { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_image() {
+        let tar = tar(&[("a", b"aaaa"), ("b", b"b")]);
+        for end in [100, 513, 515] {
+            survey(&tar[..end]).unwrap_err();
+        }
+        let saved = survey(&tar).unwrap();
+        assert!(matches!(
+            saved.image(&WANTED),
+            Err(LocalError::Document { .. })
+        ));
+    }
+
+    #[test]
+    fn documents_are_held_only_so_far() {
+        let large = [b"{".as_slice(), &vec![b' '; 8 << 20]].concat();
+        let saved = survey(&tar(&[("large.json", &large), ("layer", &large[1..])])).unwrap();
+        assert_eq!((saved.files.len(), saved.documents.len()), (2, 0));
+        let nearly = &large[..8 << 20];
+        let many = [("1", nearly), ("2", nearly), ("3", nearly)];
+        survey(&tar(&many[..2])).unwrap();
+        let error = survey(&tar(&many)).unwrap_err();
+        assert!(
+            format!("{error:?}").contains("documents are too large"),
+            "{error:?}"
+        );
+    }
+}
