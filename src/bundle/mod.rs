@@ -1,5 +1,6 @@
 //! Bundles: what to bundle (spec), what is inside (manifest), making and opening them.
 
+pub mod countersign;
 #[cfg(feature = "pull")]
 pub mod create;
 pub mod delta;

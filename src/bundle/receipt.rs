@@ -26,6 +26,9 @@ pub struct Receipt {
     pub index: Digest,
     /// The key that signed it; none when it was trusted blindly.
     pub key_id: Option<KeyId>,
+    /// Other trusted keys that signed it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub countersigned_by: Vec<KeyId>,
     /// The release.
     pub release: Release,
     /// The platform of its images.
@@ -80,6 +83,9 @@ impl fmt::Display for Receipt {
         match self.key_id {
             Some(key) => writeln!(f, "signed by   key {key}")?,
             None => writeln!(f, "signed by   NOT CHECKED")?,
+        }
+        for key in &self.countersigned_by {
+            writeln!(f, "also by     key {key}")?;
         }
         writeln!(f, "index       {}", self.index)?;
         writeln!(
@@ -138,6 +144,7 @@ impl Bundle {
             size: self.size(),
             index: self.digest(),
             key_id: self.key_id(),
+            countersigned_by: self.signers().iter().skip(1).copied().collect(),
             release: manifest.release.clone(),
             platform: manifest.platform.clone(),
             created: manifest.created,

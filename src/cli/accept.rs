@@ -47,7 +47,7 @@ pub(super) fn accept(context: &Context, bundle: &Bundle) -> Result<(), Failure> 
     };
     let manifest = bundle.manifest();
     let paths = &context.paths;
-    let mut store = TrustStore::load(&paths.trusted_keys(), &paths.revoked_keys())?;
+    let mut store = context.trust_store()?;
     // A key that was named for this one run says nothing about the host.
     if store.is_trusted(signer) {
         apply(context, &mut store, &manifest.trust, signer, Some(bundle))?;
@@ -77,7 +77,14 @@ pub(super) fn apply(
     Ok(())
 }
 
-fn note(
+/// The keys that signed a bundle, as the audit log keeps them.
+pub(super) fn signers(bundle: &Bundle) -> Option<String> {
+    let keys: Vec<_> = bundle.signers().iter().map(ToString::to_string).collect();
+    (!keys.is_empty()).then(|| keys.join(" "))
+}
+
+/// Writes a line into the audit log of the host.
+pub(super) fn note(
     context: &Context,
     bundle: Option<&Bundle>,
     command: &str,
@@ -86,7 +93,7 @@ fn note(
     let deed = Deed {
         command: command.to_owned(),
         bundle: bundle.map(Bundle::digest),
-        key: bundle.and_then(Bundle::key_id).map(|key| key.to_string()),
+        key: bundle.and_then(signers),
         result,
     };
     Ok(audit::append(&context.paths.audit_log(HOST), deed)?)

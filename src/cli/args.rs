@@ -7,6 +7,7 @@ use fs_err as fs;
 use super::Context;
 use super::failure::{Failure, Kind};
 use super::parts::{Depth, Split};
+use crate::bundle::countersign;
 use crate::bundle::open::{Bundle, UntrustedBundle};
 use crate::bundle::parts::{EXTENSION, directory, list_of};
 use crate::report::event::{Level, notice};
@@ -29,7 +30,7 @@ pub struct BundleArg {
     /// Take the bundle without checking who signed it; the audit log keeps that
     #[arg(long)]
     pub insecure_skip_signature: bool,
-    /// Look for the parts of the bundle here as well; may be repeated
+    /// Look here as well for the parts of the bundle and for signatures of it; may be repeated
     #[arg(long, value_name = "DIR")]
     pub parts_in: Vec<PathBuf>,
 }
@@ -80,8 +81,7 @@ impl BundleArg {
     /// The same to any depth.
     pub(super) fn open_at(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
         if !self.insecure_skip_signature {
-            let paths = &context.paths;
-            let store = TrustStore::load(&paths.trusted_keys(), &paths.revoked_keys())?;
+            let store = context.trust_store()?;
             return self.open_trusting(Some(&store), depth, context);
         }
         let bundle = self.open_trusting(None, depth, context)?;
@@ -110,8 +110,9 @@ impl BundleArg {
             return split.open(depth, context);
         }
         let untrusted = UntrustedBundle::open(&path)?;
+        let beside = countersign::find(&path, &self.parts_in)?;
         Ok(match store {
-            Some(store) => untrusted.verify(store)?,
+            Some(store) => untrusted.countersigned(beside).verify(store)?,
             None => untrusted.trust_blindly()?,
         })
     }

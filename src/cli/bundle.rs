@@ -15,7 +15,7 @@ use super::parts::Depth;
 use crate::bundle::manifest::BundleManifest;
 use crate::bundle::open::Bundle;
 use crate::oci::digest::Digest;
-use crate::sign::{KeyId, TrustStore, TrustedKey};
+use crate::sign::{KeyId, TrustPolicy, TrustStore, TrustedKey};
 use crate::sys::fs::write_atomically;
 
 /// Subcommands of `lfctl bundle`.
@@ -36,6 +36,8 @@ pub enum Command {
     Split(super::parts::Args),
     /// Load the images into the engine and nothing else
     Load(super::load::Args),
+    /// Sign a bundle that another key has signed, after checking every byte
+    Sign(super::countersign::Args),
 }
 
 impl Command {
@@ -50,6 +52,7 @@ impl Command {
             Self::Split(_) => "bundle split",
             Self::Sbom(_) => "bundle sbom",
             Self::Diff(_) => "bundle diff",
+            Self::Sign(_) => "bundle sign",
         }
     }
 
@@ -59,9 +62,12 @@ impl Command {
             #[cfg(feature = "pull")]
             Self::Create(_) => true,
             Self::Load(_) => true,
-            Self::Verify(_) | Self::Inspect(_) | Self::Split(_) | Self::Sbom(_) | Self::Diff(_) => {
-                false
-            }
+            Self::Verify(_)
+            | Self::Inspect(_)
+            | Self::Split(_)
+            | Self::Sbom(_)
+            | Self::Diff(_)
+            | Self::Sign(_) => false,
         }
     }
 
@@ -75,6 +81,7 @@ impl Command {
             Self::Split(args) => args.run(context).await,
             Self::Sbom(args) => args.run(context),
             Self::Diff(args) => args.run(context),
+            Self::Sign(args) => args.run(context),
         }
     }
 }
@@ -91,9 +98,9 @@ pub(super) struct Which {
 /// Whose signature counts.
 #[derive(Debug, clap::Args)]
 pub(super) struct TrustArg {
-    /// Trust this public key alone, instead of the keys of this host
+    /// Trust this public key instead of the keys of this host; may be repeated
     #[arg(long, value_name = "FILE", conflicts_with = "insecure_skip_signature")]
-    pub(super) trusted_key: Option<PathBuf>,
+    pub(super) trusted_key: Vec<PathBuf>,
 }
 
 impl Which {
@@ -103,11 +110,28 @@ impl Which {
         base: &BaseArg,
         context: &Context,
     ) -> Result<Vec<Bundle>, Failure> {
-        base.open(&self.bundle, self.trust.store()?.as_ref(), context)
+        base.open(&self.bundle, self.trust.store(context)?.as_ref(), context)
+    }
+
+    /// Opens it for one more signature: those that are still missing are not
+    /// asked for.
+    pub(super) fn open_to_sign(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
+        if self.bundle.insecure_skip_signature {
+            return Err(
+                Failure::new(Kind::Usage, "who signs a bundle has to know who made it")
+                    .hint("trust the maker's key, or name it with `--trusted-key FILE`"),
+            );
+        }
+        let store = match self.trust.store(context)? {
+            Some(store) => store,
+            None => context.trust_store()?,
+        };
+        let store = store.under(TrustPolicy::default(), PathBuf::new());
+        self.bundle.open_trusting(Some(&store), depth, context)
     }
 
     pub(super) fn open(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
-        match self.trust.store()? {
+        match self.trust.store(context)? {
             Some(store) => self.bundle.open_trusting(Some(&store), depth, context),
             None => self.bundle.open_at(depth, context),
         }
@@ -116,12 +140,20 @@ impl Which {
 
 impl TrustArg {
     /// The store that was named, instead of the host's.
-    pub(super) fn store(&self) -> Result<Option<TrustStore>, Failure> {
-        let Some(file) = &self.trusted_key else {
+    /// As many have to sign as ever.
+    pub(super) fn store(&self, context: &Context) -> Result<Option<TrustStore>, Failure> {
+        if self.trusted_key.is_empty() {
             return Ok(None);
-        };
-        let key = TrustedKey::parse(&fs::read_to_string(file)?)?;
-        Ok(Some(TrustStore::of([key])))
+        }
+        let file = context.paths.trust_policy();
+        let policy = TrustPolicy::load(&file)?;
+        Ok(Some(TrustStore::of(self.keys()?).under(policy, file)))
+    }
+
+    /// The keys that were named.
+    pub(super) fn keys(&self) -> Result<Vec<TrustedKey>, Failure> {
+        let read = |file| Ok(TrustedKey::parse(&fs::read_to_string(file)?)?);
+        self.trusted_key.iter().map(read).collect()
     }
 }
 
@@ -190,6 +222,8 @@ struct Inspection<'a> {
     size: u64,
     index: Digest,
     key_id: Option<KeyId>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    countersigned_by: &'a [KeyId],
     unpacked_bytes: u64,
     manifest: &'a BundleManifest,
 }
@@ -201,6 +235,7 @@ impl InspectArgs {
             size: bundle.size(),
             index: bundle.digest(),
             key_id: bundle.key_id(),
+            countersigned_by: bundle.signers().get(1..).unwrap_or_default(),
             unpacked_bytes: bundle.manifest().unpacked_bytes(),
             manifest: bundle.manifest(),
         };
@@ -210,9 +245,12 @@ impl InspectArgs {
 
 fn describe(inspection: &Inspection<'_>) -> String {
     let manifest = inspection.manifest;
-    let signer = inspection
+    let mut signer = inspection
         .key_id
         .map_or_else(|| "NOT CHECKED".to_owned(), |key| format!("key {key}"));
+    for key in inspection.countersigned_by {
+        let _ = write!(signer, ", key {key}");
+    }
     let from: Vec<_> = manifest
         .upgrade
         .from

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use fs_err as fs;
 
 use super::args::BundleArg;
-use super::bundle::TrustArg;
 use super::failure::{Failure, Kind};
 use super::parts::Depth;
 use super::password::{PasswordArg, read_secret_key};
@@ -19,7 +18,7 @@ use crate::bundle::spec::BundleSpec;
 use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
 use crate::oci::registry::{self, Credentials, Patience};
-use crate::sign::{SecretKey, TrustStore};
+use crate::sign::{SecretKey, TrustStore, TrustedKey};
 use crate::sys::fs::write_atomically;
 
 /// Arguments of `lfctl bundle create`.
@@ -177,11 +176,12 @@ impl Args {
         {
             return Ok(Some(Base::of_inventory(&fs::read(path)?)?));
         }
-        let trust = TrustArg {
-            trusted_key: self.trusted_key.clone(),
+        let trusted = match &self.trusted_key {
+            Some(file) => TrustedKey::parse(&fs::read_to_string(file)?)?,
+            None => key.public().clone(),
         };
-        let own = || TrustStore::of([key.public().clone()]);
-        let store = trust.store()?.unwrap_or_else(own);
+        // What is left out is named by its digest: one signature will do.
+        let store = TrustStore::of([trusted]);
         let bundle = BundleArg {
             bundle: Some(path.clone()),
             insecure_skip_signature: false,

@@ -49,7 +49,7 @@ impl Args {
             insecure_skip_signature: self.insecure_skip_signature,
             parts_in: self.parts_in.clone(),
         };
-        match self.trust.store()? {
+        match self.trust.store(context)? {
             Some(store) => bundle.open_trusting(Some(&store), Depth::Head, context),
             None => bundle.open_at(Depth::Head, context),
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use jiff::Timestamp;
 
-use super::accept::{AcceptArg, accept};
+use super::accept::{AcceptArg, accept, signers};
 use super::args::{BaseArg, BundleArg, NameArg};
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
@@ -123,11 +123,7 @@ impl Args {
         let deed = Deed {
             command: "install".to_owned(),
             bundle: Some(bundle.digest()),
-            key: Some(
-                bundle
-                    .key_id()
-                    .map_or("none".to_owned(), |key| key.to_string()),
-            ),
+            key: Some(signers(&bundle).unwrap_or_else(|| "none".to_owned())),
             result: result
                 .as_ref()
                 .map_or_else(Failure::first_line, |()| "done".to_owned()),

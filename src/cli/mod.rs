@@ -7,6 +7,7 @@ pub mod accept;
 pub mod args;
 pub mod bundle;
 pub mod completions;
+pub mod countersign;
 #[cfg(feature = "pull")]
 pub mod create;
 pub mod diff;
@@ -37,6 +38,7 @@ use crate::engine::EngineTarget;
 use crate::report::event::{Event, Reporter, SCHEMA, Silent};
 use crate::report::human::{Human, Quiet};
 use crate::report::json::JsonLines;
+use crate::sign::{TrustPolicy, TrustStore};
 use crate::sys::paths::Paths;
 use failure::{Failure, Kind};
 
@@ -146,6 +148,14 @@ impl Context {
             yes: global.yes,
             engine: global.engine.unwrap_or_default(),
         }
+    }
+
+    /// The keys of this host, and how many of their holders have to sign.
+    fn trust_store(&self) -> Result<TrustStore, Failure> {
+        let paths = &self.paths;
+        let store = TrustStore::load(&paths.trusted_keys(), &paths.revoked_keys())?;
+        let file = paths.trust_policy();
+        Ok(store.under(TrustPolicy::load(&file)?, file))
     }
 
     /// Writes one document to stdout: `value` as JSON with `--json`, else

@@ -11,6 +11,7 @@ use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
 use super::signal::asked_to_stop;
 use super::uninstall::prompt_failure;
+use crate::bundle::countersign;
 use crate::bundle::open::{Bundle, UntrustedBundle};
 use crate::bundle::parts::{Cut, EXTENSION, PartError, PartList, Parts, SMALLEST, split};
 use crate::sign::TrustStore;
@@ -92,8 +93,9 @@ impl Split<'_> {
 
     fn bundle(&self, parts: &Parts) -> Result<Bundle, Failure> {
         let untrusted = UntrustedBundle::over(parts.archive()?)?;
+        let beside = countersign::find(&self.list.with_extension(""), &self.dirs)?;
         let bundle = match self.store {
-            Some(store) => untrusted.verify(store)?,
+            Some(store) => untrusted.countersigned(beside).verify(store)?,
             None => untrusted.trust_blindly()?,
         };
         parts.belong_to(bundle.digest())?;

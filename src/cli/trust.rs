@@ -21,6 +21,8 @@ pub enum Command {
     List(ListArgs),
     /// Refuse this key from now on, even if it is added again
     Revoke(RevokeArgs),
+    /// Ask for bundles signed by so many holders of trusted keys
+    Require(RequireArgs),
     /// Say, signed with a trusted key, which keys hosts are to trust or to refuse
     Statement(StatementArgs),
     /// Do what a statement says, if a trusted key signed it
@@ -34,17 +36,19 @@ impl Command {
             Self::Add(_) => "trust add",
             Self::List(_) => "trust list",
             Self::Revoke(_) => "trust revoke",
+            Self::Require(_) => "trust require",
             Self::Statement(_) => "trust statement",
             Self::Apply(_) => "trust apply",
         }
     }
 
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let store = TrustStore::load(&context.paths.trusted_keys(), &context.paths.revoked_keys())?;
+        let store = context.trust_store()?;
         match self {
             Self::Add(args) => args.run(context, store),
             Self::List(_) => list(context, &store),
             Self::Revoke(args) => args.run(context, store),
+            Self::Require(args) => args.run(context, store),
             Self::Statement(args) => args.run(context),
             Self::Apply(args) => args.run(context, store),
         }
@@ -57,6 +61,9 @@ impl Command {
 struct Entry {
     id: KeyId,
     revoked: bool,
+    /// Who holds it; the key itself stands for whom nobody named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<String>,
     /// To be read aloud.
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<String>,
@@ -72,6 +79,19 @@ pub struct AddArgs {
     /// Refuse the key unless these are its words, as its maker reads them aloud
     #[arg(long)]
     words: Option<String>,
+    /// Who holds the key, such as `vendor`; several keys of one holder are one signature
+    #[arg(long, value_name = "NAME", value_parser = holder)]
+    holder: Option<String>,
+}
+
+fn holder(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    // An id would be taken for a key that nobody was named for.
+    let is_id = text.len() == 16 && text.parse::<KeyId>().is_ok();
+    if text.is_empty() || text.len() > 64 || !text.chars().all(plain) || is_id {
+        return Err("write a name of letters, digits and `-_.@`".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 impl AddArgs {
@@ -92,6 +112,12 @@ impl AddArgs {
             )
             .hint("get the key again, by another way than the bundle"));
         }
+        let mut policy = store.policy().clone();
+        if let Some(holder) = &self.holder
+            && policy.assign(key.id(), holder)
+        {
+            store.set_policy(policy)?;
+        }
         let id = store.add(&self.file)?;
         let text = format!(
             "key {id} is trusted on this host; ask its maker whether these are its words:\n  {words}"
@@ -99,9 +125,17 @@ impl AddArgs {
         let entry = Entry {
             id,
             revoked: false,
+            holder: Some(store.policy().holder(id)),
             words: Some(words),
             file: Some(self.file),
         };
+        let holder = store.policy().holder(id);
+        accept::note(
+            context,
+            None,
+            "trust add",
+            format!("key {id}, held by {holder}"),
+        )?;
         context.print(&entry, &text)
     }
 }
@@ -116,6 +150,7 @@ fn list(context: &Context, store: &TrustStore) -> Result<(), Failure> {
         .map(|stored| Entry {
             id: stored.key.id(),
             revoked: stored.revoked,
+            holder: Some(store.policy().holder(stored.key.id())),
             words: Some(stored.key.words()),
             file: Some(stored.file),
         })
@@ -125,20 +160,34 @@ fn list(context: &Context, store: &TrustStore) -> Result<(), Failure> {
             entries.push(Entry {
                 id,
                 revoked: true,
+                holder: None,
                 words: None,
                 file: None,
             });
         }
     }
-    let lines: Vec<_> = entries
+    let mut lines: Vec<_> = entries
         .iter()
         .map(|entry| {
             let state = if entry.revoked { "revoked" } else { "trusted" };
             let file = entry.file.as_deref().unwrap_or("".as_ref());
             let words = entry.words.as_deref().unwrap_or_default();
-            format!("{}  {state}  {}  {words}", entry.id, file.display())
+            let named = entry
+                .holder
+                .as_deref()
+                .filter(|name| *name != entry.id.to_string());
+            let held = named
+                .map(|name| format!("held by {name}  "))
+                .unwrap_or_default();
+            format!("{}  {state}  {held}{}  {words}", entry.id, file.display())
         })
         .collect();
+    let needed = store.policy().signatures();
+    if needed > 1 && !lines.is_empty() {
+        lines.push(format!(
+            "bundles count only with the signatures of {needed} holders"
+        ));
+    }
     let text = if lines.is_empty() {
         "this host trusts no key".to_owned()
     } else {
@@ -161,11 +210,50 @@ impl RevokeArgs {
         let entry = Entry {
             id: self.id,
             revoked: true,
+            holder: None,
             words: None,
             file: None,
         };
         let text = format!("key {} is revoked: its bundles are refused", self.id);
+        accept::note(context, None, "trust revoke", format!("key {}", self.id))?;
         context.print(&entry, &text)
+    }
+}
+
+/// Arguments of `lfctl trust require`.
+#[derive(Debug, clap::Args)]
+pub struct RequireArgs {
+    /// How many holders have to sign, such as 2: the vendor, and who checks releases on this site
+    signatures: usize,
+}
+
+impl RequireArgs {
+    fn run(self, context: &Context, mut store: TrustStore) -> Result<(), Failure> {
+        let holders = store.holders();
+        if self.signatures == 0 || self.signatures > holders.len() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "{} signatures cannot be asked for: this host trusts keys of {} holders",
+                    self.signatures,
+                    holders.len()
+                ),
+            )
+            .hint("add the other key with `lfctl trust add FILE --holder NAME`"));
+        }
+        let mut policy = store.policy().clone();
+        policy.require(self.signatures);
+        let text = format!(
+            "bundles count from now on with the signatures of {} of {} holders",
+            self.signatures,
+            holders.len()
+        );
+        if policy != *store.policy() {
+            store.set_policy(policy)?;
+            accept::note(context, None, "trust require", text.clone())?;
+        }
+        let document = serde_json::json!({ "signatures": self.signatures, "holders": holders });
+        context.print(&document, &text)
     }
 }
 

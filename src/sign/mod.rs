@@ -7,6 +7,7 @@
 //! memory.
 
 mod key;
+mod policy;
 mod statement;
 mod store;
 
@@ -17,6 +18,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use key::{NewKey, SecretKey, Signature, TrustedKey, generate, signature_len};
+pub use policy::{Countersignature, TrustPolicy};
 pub use statement::{IntroducedKey, TrustStatement};
 pub use store::{StoredKey, TrustChange, TrustStore};
 
@@ -96,6 +98,28 @@ pub enum SignError {
     /// The signing key was revoked on this host.
     #[error("signed by key {0}, which was revoked on this host")]
     Revoked(KeyId),
+    /// Fewer holders signed than this host asks for.
+    #[error(
+        "signed by {} of {needed} holders that this host asks for: {}",
+        holders.len(),
+        [holders.join(", ")].into_iter().chain(rejected.clone()).collect::<Vec<_>>().join("; ")
+    )]
+    TooFew {
+        /// How many are asked for.
+        needed: usize,
+        /// Who signed.
+        holders: Vec<String>,
+        /// Countersignatures that do not count, and why.
+        rejected: Vec<String>,
+    },
+    /// The policy of this host cannot be followed.
+    #[error("trust policy `{}` makes no sense: {reason}", file.display())]
+    Policy {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The signature does not belong to the signed bytes.
     #[error("signature of key {key} is wrong: {reason}")]
     Wrong {

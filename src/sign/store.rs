@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{IntroducedKey, KeyId, SignError, Signature, TrustStatement, TrustedKey};
+use super::{IntroducedKey, KeyId, SignError, Signature, TrustPolicy, TrustStatement, TrustedKey};
 use crate::sys::fs::write_atomically;
 
 /// A key of the trust store.
@@ -28,6 +28,9 @@ pub struct TrustStore {
     revoked_file: PathBuf,
     keys: Vec<(TrustedKey, PathBuf)>,
     revoked: BTreeSet<KeyId>,
+    policy: TrustPolicy,
+    /// Where the policy is kept; empty if it is not.
+    policy_file: PathBuf,
 }
 
 /// What a statement changed.
@@ -78,6 +81,8 @@ impl TrustStore {
             revoked_file: revoked_file.to_owned(),
             keys: Vec::new(),
             revoked: BTreeSet::new(),
+            policy: TrustPolicy::default(),
+            policy_file: PathBuf::new(),
         };
         for file in key_files(dir).map_err(SignError::Io)? {
             let key = read_key(&file)?;
@@ -105,7 +110,33 @@ impl TrustStore {
             revoked_file: PathBuf::new(),
             keys: keys.into_iter().map(|key| (key, PathBuf::new())).collect(),
             revoked: BTreeSet::new(),
+            policy: TrustPolicy::default(),
+            policy_file: PathBuf::new(),
         }
+    }
+
+    /// The same keys under a policy, which is kept in `file`.
+    #[must_use]
+    pub fn under(self, policy: TrustPolicy, file: PathBuf) -> Self {
+        Self {
+            policy,
+            policy_file: file,
+            ..self
+        }
+    }
+
+    /// How many have to sign.
+    pub fn policy(&self) -> &TrustPolicy {
+        &self.policy
+    }
+
+    /// Changes the policy, in its file first.
+    pub fn set_policy(&mut self, policy: TrustPolicy) -> Result<(), SignError> {
+        if !self.policy_file.as_os_str().is_empty() {
+            policy.save(&self.policy_file)?;
+        }
+        self.policy = policy;
+        Ok(())
     }
 
     /// Every key, in the order of its file name.
@@ -194,6 +225,12 @@ impl TrustStore {
                 Some(known) if known == key => {}
                 Some(_) => return Err(SignError::Conflict(id)),
                 None => {
+                    // Before the key counts, so that it never counts as
+                    // somebody else's.
+                    let mut policy = self.policy.clone();
+                    if policy.follow(id, signer) {
+                        self.set_policy(policy)?;
+                    }
                     let target = self.dir.join(format!("{id}.pub"));
                     let text = key.to_text_introduced_by(signer);
                     write_atomically(&target, text.as_bytes(), 0o644).map_err(SignError::Io)?;
@@ -226,6 +263,17 @@ impl TrustStore {
         })?;
         key.verify(bytes, signature)?;
         Ok(id)
+    }
+
+    /// The same keys, as a host that keeps them below `dir`.
+    #[cfg(test)]
+    pub(super) fn at(self, dir: &Path) -> Self {
+        Self {
+            dir: dir.join("trusted-keys.d"),
+            revoked_file: dir.join("revoked-keys"),
+            policy_file: dir.join("trust-policy.toml"),
+            ..self
+        }
     }
 
     fn find(&self, id: KeyId) -> Option<&TrustedKey> {

@@ -49,6 +49,11 @@ impl Paths {
         self.etc.join("revoked-keys")
     }
 
+    /// `trust-policy.toml`: how many have to sign.
+    pub fn trust_policy(&self) -> PathBuf {
+        self.etc.join("trust-policy.toml")
+    }
+
     /// `releases.json`: what this host has had.
     pub fn releases(&self) -> PathBuf {
         self.lib.join("releases.json")

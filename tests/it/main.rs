@@ -7,6 +7,8 @@ mod architecture;
 #[cfg(test)]
 mod bundle;
 #[cfg(test)]
+mod countersign;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod doctor;

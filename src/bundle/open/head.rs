@@ -21,7 +21,7 @@ use crate::oci::archive::{
 };
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
-use crate::sign::{KeyId, SignError, Signature, TrustStore};
+use crate::sign::{Countersignature, KeyId, SignError, Signature, TrustStore};
 use crate::stack::Stack;
 use crate::stack::validate::validate;
 
@@ -32,7 +32,7 @@ const SIGNATURE_LIMIT: u64 = 4 << 10;
 
 /// Whose signature counts.
 pub(super) enum Trust<'a> {
-    Store(&'a TrustStore),
+    Store(&'a TrustStore, &'a [Countersignature]),
     Blind,
 }
 
@@ -40,14 +40,16 @@ pub(super) struct Head {
     pub(super) manifest: BundleManifest,
     pub(super) stack: Stack,
     pub(super) digest: Digest,
-    pub(super) key_id: Option<KeyId>,
+    pub(super) index: Vec<u8>,
+    pub(super) signers: Vec<KeyId>,
     pub(super) blobs: BTreeMap<Digest, (Role, Entry)>,
 }
 
 /// The documents before the first blob.
 struct Front {
     index: Vec<u8>,
-    signer: Option<(KeyId, String)>,
+    /// Keys, that of the maker first, and the maker's comment.
+    signed: Option<(Vec<KeyId>, String)>,
     docker: Vec<u8>,
     end: u64,
 }
@@ -88,7 +90,7 @@ pub(super) fn read(archive: &Archive, trust: &Trust<'_>) -> Result<Head, OpenErr
     }
     let (bundle, end) = named_blob(archive, &config, &Role::BundleManifest, end)?;
     let manifest = bundle_manifest(&bundle)?;
-    if let Some((_, found)) = &front.signer {
+    if let Some((_, found)) = &front.signed {
         let expected = trusted_comment(&manifest);
         if *found != expected {
             return Err(OpenError::Comment {
@@ -119,7 +121,8 @@ pub(super) fn read(archive: &Archive, trust: &Trust<'_>) -> Result<Head, OpenErr
         manifest,
         stack,
         digest,
-        key_id: front.signer.map(|(key_id, _)| key_id),
+        index: front.index,
+        signers: front.signed.map(|(keys, _)| keys).unwrap_or_default(),
         blobs,
     })
 }
@@ -129,15 +132,15 @@ fn front(archive: &Archive, trust: &Trust<'_>) -> Result<Front, OpenError> {
     let index = archive.entry_at(layout_entry()?.end(), INDEX_NAME, INDEX_LIMIT)?;
     let index_bytes = archive.read(&index, INDEX_LIMIT)?;
     let signature = signature(archive, index.end())?;
-    let (signer, end) = match (trust, signature) {
-        (Trust::Store(_), None) => return Err(OpenError::Unsigned),
-        (Trust::Store(store), Some((entry, bytes))) => {
+    let (signed, end) = match (trust, signature) {
+        (Trust::Store(..), None) => return Err(OpenError::Unsigned),
+        (Trust::Store(store, beside), Some((entry, bytes))) => {
             let text = std::str::from_utf8(&bytes)
                 .map_err(|_| SignError::MalformedSignature("it is not text".to_owned()))?;
             let signature = Signature::parse(text)?;
-            let key_id = store.verify(&index_bytes, &signature)?;
+            let signers = store.verify_all(&index_bytes, &signature, beside)?;
             let comment = signature.trusted_comment().to_owned();
-            (Some((key_id, comment)), entry.end())
+            (Some((signers, comment)), entry.end())
         }
         (Trust::Blind, Some((entry, _))) => (None, entry.end()),
         (Trust::Blind, None) => (None, index.end()),
@@ -145,7 +148,7 @@ fn front(archive: &Archive, trust: &Trust<'_>) -> Result<Front, OpenError> {
     let docker = archive.entry_at(end, DOCKER_NAME, INDEX_LIMIT)?;
     Ok(Front {
         index: index_bytes,
-        signer,
+        signed,
         docker: archive.read(&docker, INDEX_LIMIT)?,
         end: docker.end(),
     })

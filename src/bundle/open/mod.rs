@@ -21,7 +21,7 @@ use super::manifest::BundleManifest;
 use crate::oci::archive::{Archive, Entry};
 use crate::oci::blob::{BlobReader, DigestMismatch};
 use crate::oci::digest::Digest;
-use crate::sign::{KeyId, TrustStore};
+use crate::sign::{Countersignature, KeyId, TrustStore};
 use crate::stack::Stack;
 
 /// Bytes of the largest document that is held in memory.
@@ -31,6 +31,7 @@ pub(super) const DOCUMENT_LIMIT: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct UntrustedBundle {
     archive: Archive,
+    beside: Vec<Countersignature>,
 }
 
 impl UntrustedBundle {
@@ -42,12 +43,20 @@ impl UntrustedBundle {
     /// The same for files that are open already.
     pub fn over(archive: Archive) -> Result<Self, OpenError> {
         head::check_layout(&archive)?;
-        Ok(Self { archive })
+        let beside = Vec::new();
+        Ok(Self { archive, beside })
     }
 
-    /// The bundle, if a trusted key signed it and its head is intact.
+    /// With signatures that others made of it.
+    #[must_use]
+    pub fn countersigned(self, beside: Vec<Countersignature>) -> Self {
+        Self { beside, ..self }
+    }
+
+    /// The bundle, if a trusted key signed it, and as many others as the
+    /// host asks for, and its head is intact.
     pub fn verify(self, trusted: &TrustStore) -> Result<Bundle, OpenError> {
-        head::read(&self.archive, &Trust::Store(trusted))
+        head::read(&self.archive, &Trust::Store(trusted, &self.beside))
             .map(|head| Bundle::new(self.archive, head))
     }
 
@@ -67,7 +76,8 @@ pub struct Bundle {
     manifest: BundleManifest,
     stack: Stack,
     digest: Digest,
-    key_id: Option<KeyId>,
+    index: Vec<u8>,
+    signers: Vec<KeyId>,
     blobs: BTreeMap<Digest, (Role, Entry)>,
 }
 
@@ -78,7 +88,8 @@ impl Bundle {
             manifest: head.manifest,
             stack: head.stack,
             digest: head.digest,
-            key_id: head.key_id,
+            index: head.index,
+            signers: head.signers,
             blobs: head.blobs,
         }
     }
@@ -100,7 +111,18 @@ impl Bundle {
 
     /// The key that signed it, or `None` when it was trusted blindly.
     pub fn key_id(&self) -> Option<KeyId> {
-        self.key_id
+        self.signers.first().copied()
+    }
+
+    /// Every trusted key that signed it, that of its maker first; none when
+    /// it was trusted blindly.
+    pub fn signers(&self) -> &[KeyId] {
+        &self.signers
+    }
+
+    /// Bytes of `index.json`.
+    pub fn index(&self) -> &[u8] {
+        &self.index
     }
 
     /// The path under which it was opened.

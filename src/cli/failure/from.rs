@@ -57,6 +57,7 @@ impl From<SignError> for Failure {
         let kind = match error {
             SignError::Io(_) => Kind::LocalIo,
             SignError::KeyId(_) => Kind::Usage,
+            SignError::Policy { .. } => Kind::Config,
             _ => Kind::NotTrusted,
         };
         let failure = Self::from_error(kind, &error);
@@ -65,6 +66,13 @@ impl From<SignError> for Failure {
                 "get the publisher's key by another way than the bundle, then \
                  `lfctl trust add FILE`",
             ),
+            SignError::TooFew { .. } => failure.hint(
+                "have another holder check and sign it: `lfctl bundle sign BUNDLE --key THEIR_KEY`; \
+                 carry the signature beside the bundle",
+            ),
+            SignError::Policy { ref file, .. } => {
+                failure.hint(format!("put {} right, or back from a backup", file.display()))
+            }
             SignError::Revoked(_) => {
                 failure.hint("ask the publisher for a bundle signed with their present key")
             }
