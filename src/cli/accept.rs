@@ -40,7 +40,8 @@ impl AcceptArg {
 }
 
 /// Writes down which release was taken, and does what its signer says of
-/// keys. Nothing of a bundle that was trusted blindly counts.
+/// keys. Nothing of a bundle that was trusted blindly counts. Doing it again
+/// changes nothing.
 pub(super) fn accept(context: &Context, bundle: &Bundle) -> Result<(), Failure> {
     let Some(signer) = bundle.key_id() else {
         return Ok(());
@@ -50,8 +51,9 @@ pub(super) fn accept(context: &Context, bundle: &Bundle) -> Result<(), Failure> 
     let mut store = context.trust_store()?;
     // A key that was named for this one run says nothing about the host.
     if store.is_trusted(signer) {
-        apply(context, &mut store, &manifest.trust, signer, Some(bundle))?;
+        // First, because the release is here even if its keys cannot be had.
         Releases::record(&paths.releases(), &manifest.release, bundle.digest())?;
+        apply(context, &mut store, &manifest.trust, signer, Some(bundle))?;
     }
     Ok(())
 }

@@ -100,6 +100,8 @@ impl Args {
             return Ok(());
         }
         if plan.is_done() {
+            // The run that installed it may have ended before it came to this.
+            accept(context, &bundle)?;
             notice(
                 steps.reporter,
                 Level::Info,
@@ -119,7 +121,7 @@ impl Args {
         steps.secrets = secrets(&appliance, &bundle, &site.config)?;
         let Survey { plan, findings, .. } = survey(&steps).await?;
         refuse_if_blocked(context, &findings)?;
-        let result = carry_out(&plan, &mut steps).await;
+        let result = carry_out(context, &plan, &mut steps).await;
         let deed = Deed {
             command: "install".to_owned(),
             bundle: Some(bundle.digest()),
@@ -131,7 +133,6 @@ impl Args {
         let audited = audit::append(&appliance.audit_path(), deed);
         result.map_err(|failure| failure.of_appliance(appliance.name()))?;
         audited?;
-        accept(context, &bundle)?;
         say_where(&steps);
         Ok(())
     }
@@ -290,6 +291,7 @@ fn print_plan(
 }
 
 async fn carry_out<E: ContainerEngine>(
+    context: &Context,
     plan: &Plan,
     steps: &mut Steps<'_, E>,
 ) -> Result<(), Failure> {
@@ -298,6 +300,8 @@ async fn carry_out<E: ContainerEngine>(
     {
         let work = async {
             apply::apply(plan, steps, &interrupt).await?;
+            // The release runs now, whatever comes of its update check.
+            accept(context, steps.bundle)?;
             judge_update_check(steps).await
         };
         tokio::pin!(work);

@@ -111,11 +111,16 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     send_event(&host, &keys, trace);
     await_event(&host, &keys, trace);
 
-    // A second run changes nothing and says so.
+    // A second run changes nothing and says so, but for what the first did not
+    // come to because it was killed at its very end.
     let running = container_ids(&host);
+    assert_eq!(forget_release(&host), 1);
     let again = both(&host.run(&host.install(&bundle)));
     assert!(again.contains("nothing to do"), "{again}");
+    assert_eq!(forget_release(&host), 1);
     assert_eq!(container_ids(&host), running);
+    release_counts_without_its_update_check(&host, &bundle);
+    let running = container_ids(&host);
     await_event(&host, &keys, trace);
     what_runs_is_what_was_signed(&host, &bundle);
 
@@ -174,6 +179,34 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     assert!(!host.state_dir().exists());
     assert_eq!(rehearsal_images(), "");
     audit_log_holds(&host);
+}
+
+/// Makes the host forget which release it took, and returns its counter.
+fn forget_release(host: &Host) -> u64 {
+    let file = host.root().join("var/lib/lfctl/releases.json");
+    let known: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    fs::remove_file(file).unwrap();
+    known["releases"]["langfuse-rehearsal"]["counter"]
+        .as_u64()
+        .unwrap()
+}
+
+/// A gateway that answers for web is no reason to forget what runs.
+fn release_counts_without_its_update_check(host: &Host, bundle: &str) {
+    let gateway = host.container("gateway");
+    let nginx = |script: &str| {
+        let script = format!("{script} /etc/nginx/nginx.conf && nginx -s reload && sleep 1");
+        docker(&["exec", &gateway, "sh", "-c", &script]);
+    };
+    nginx(
+        "cp -p /etc/nginx/nginx.conf /tmp && sed -i 's,location / {,location /api/trpc/ { return 500; } &,'",
+    );
+    docker(&["rm", "-f", &host.container("worker")]);
+    let refusal = host.fails(5, &host.install(bundle));
+    assert!(refusal.contains("update check"), "{refusal}");
+    assert_eq!(forget_release(host), 1);
+    nginx("cp -p /tmp/nginx.conf");
+    host.ok(&host.install(bundle));
 }
 
 fn rehearsal_images() -> String {

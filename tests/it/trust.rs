@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::install::load::private_tag;
@@ -164,6 +165,27 @@ async fn a_bundle_carries_new_keys_and_revocations_to_the_host() {
     assert_eq!(changes, 2, "{}", desk.audit());
     desk.ok(&["bundle", "verify", "next.tar"]);
     desk.refuses(&["bundle", "verify", "rotation.tar"], &["revoked"]);
+}
+
+#[tokio::test]
+async fn a_release_is_remembered_even_if_its_keys_cannot_be_had() {
+    let Some(rig) = Rig::new().await else { return };
+    let desk = Desk::new();
+    let mut two = bundle(&rig, 2);
+    two.trust.introduce = vec![IntroducedKey(twin(&desk.public("old")))];
+    two.write(&desk.path("two.tar"), &desk.key("old")).unwrap();
+    desk.refuses(&["bundle", "load", "two.tar"], &["another key with the id"]);
+    bundle(&rig, 1)
+        .write(&desk.path("one.tar"), &desk.key("old"))
+        .unwrap();
+    desk.refuses(&["bundle", "load", "one.tar"], &["counter 1", "counter 2"]);
+}
+
+/// Another key with the id of this one.
+fn twin(key: &TrustedKey) -> TrustedKey {
+    let mut bytes = BASE64_STANDARD.decode(key.to_base64()).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    TrustedKey::from_base64(&BASE64_STANDARD.encode(bytes)).unwrap()
 }
 
 #[test]
