@@ -22,7 +22,8 @@ pub struct AcceptArg {
 
 impl AcceptArg {
     /// Refuses a release that goes back, unless that was asked for.
-    pub(super) fn check(&self, context: &Context, bundle: &Bundle) -> Result<(), Failure> {
+    pub(super) fn check(&self, context: &Context, bundle: &Bundle) -> Result<Exceptions, Failure> {
+        let mut exceptions = Exceptions::default();
         let release = &bundle.manifest().release;
         match Releases::load(&context.paths.releases())?.check(release) {
             Err(error @ ReleasesError::Older { .. }) if self.allow_downgrade => {
@@ -32,10 +33,27 @@ impl AcceptArg {
                     "bundle.downgrade",
                     format!("taken all the same: {error}"),
                 );
-                note(context, Some(bundle), "allow-downgrade", error.to_string())
+                exceptions.0.push(("allow-downgrade", error.to_string()));
             }
-            other => Ok(other?),
+            other => other?,
         }
+        Ok(exceptions)
+    }
+}
+
+/// What the operator asked for against the rules.
+#[derive(Debug, Default)]
+#[must_use]
+pub(super) struct Exceptions(Vec<(&'static str, String)>);
+
+impl Exceptions {
+    /// Writes them to the audit log: before anything is taken, so that no
+    /// interruption keeps them out of it, and not where nothing will be.
+    pub(super) fn write_down(&self, context: &Context, bundle: &Bundle) -> Result<(), Failure> {
+        for (command, result) in &self.0 {
+            note(context, Some(bundle), command, result.clone())?;
+        }
+        Ok(())
     }
 }
 

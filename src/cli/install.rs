@@ -67,7 +67,7 @@ impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
         let bundle = self.bundle.open(context)?;
-        self.accept.check(context, &bundle)?;
+        let exceptions = self.accept.check(context, &bundle)?;
         let bases = self.base.open(&self.bundle, None, context)?;
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
@@ -121,6 +121,7 @@ impl Args {
         steps.secrets = secrets(&appliance, &bundle, &site.config)?;
         let Survey { plan, findings, .. } = survey(&steps).await?;
         refuse_if_blocked(context, &findings)?;
+        exceptions.write_down(context, &bundle)?;
         let result = carry_out(context, &plan, &mut steps).await;
         let deed = Deed {
             command: "install".to_owned(),

@@ -61,7 +61,7 @@ struct Plan {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let bundle = self.which.open(Depth::Bytes, context)?;
-        self.accept.check(context, &bundle)?;
+        let exceptions = self.accept.check(context, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
         let plan = plan(&bundle, &engine, &facts).await?;
@@ -76,6 +76,7 @@ impl Args {
             return refuse_if_blocked(context, &findings);
         }
         refuse_if_blocked(context, &findings)?;
+        exceptions.write_down(context, &bundle)?;
         let loaded = tokio::select! {
             loaded = load_images(&engine, &facts, sources, context.reporter.as_ref()) => loaded?,
             () = asked_to_stop() => {

@@ -1,6 +1,7 @@
 //! Who is believed, and what is never taken back: rotation, revocation, old
 //! bundles, and keys read aloud.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -84,6 +85,22 @@ impl Desk {
         Some(entry["revoked"] == false)
     }
 
+    /// What an install of this bundle would do, as lfctl prints it.
+    #[track_caller]
+    pub(crate) fn plan_install(&self, bundle: &str, more: &[&str]) -> String {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let port = free.unwrap().port();
+        let site = format!(
+            "schema = 1\nurl = \"http://localhost:{port}\"\nlisten = \"127.0.0.1:{port}\"\n\
+             [admin]\nemail = \"admin@example.com\"\n"
+        );
+        fs::write(self.path("site.toml"), site).unwrap();
+        let name = format!("p{port}");
+        let arguments = ["install", "--offline", bundle, "--dry-run", "--json"];
+        let site = ["--site", "site.toml", "--name", &name];
+        self.ok(&[&arguments[..], &site, more].concat())
+    }
+
     pub(crate) fn audit(&self) -> String {
         fs::read_to_string(self.path("root/var/log/lfctl/_host/audit.jsonl")).unwrap_or_default()
     }
@@ -123,8 +140,11 @@ async fn an_older_release_is_refused_unless_that_is_said_and_written_down() {
         &["install", "--offline", "one.tar"],
         &["counter 1", "counter 2"],
     );
+    let allowed = [&older[..], &["--allow-downgrade"]].concat();
+    desk.ok(&[&allowed[..], &["--dry-run"]].concat());
+    desk.plan_install("one.tar", &["--allow-downgrade"]);
     assert!(!desk.audit().contains("allow-downgrade"));
-    desk.ok(&[&older[..], &["--allow-downgrade"]].concat());
+    desk.ok(&allowed);
     assert!(desk.audit().contains("allow-downgrade"), "{}", desk.audit());
     // It was an exception: what was the highest still is.
     desk.refuses(&older, &["counter 2"]);
