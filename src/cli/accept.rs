@@ -25,6 +25,12 @@ impl AcceptArg {
     pub(super) fn check(&self, context: &Context, bundle: &Bundle) -> Result<Exceptions, Failure> {
         let mut exceptions = Exceptions::default();
         let release = &bundle.manifest().release;
+        if bundle.key_id().is_none() {
+            exceptions.0.push((
+                "insecure-skip-signature",
+                format!("{release} is taken, and nobody vouches for it"),
+            ));
+        }
         match Releases::load(&context.paths.releases())?.check(release) {
             Err(error @ ReleasesError::Older { .. }) if self.allow_downgrade => {
                 notice(
@@ -97,12 +103,6 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// The keys that signed a bundle, as the audit log keeps them.
-pub(super) fn signers(bundle: &Bundle) -> Option<String> {
-    let keys: Vec<_> = bundle.signers().iter().map(ToString::to_string).collect();
-    (!keys.is_empty()).then(|| keys.join(" "))
-}
-
 /// Writes a line into the audit log of the host.
 pub(super) fn note(
     context: &Context,
@@ -113,8 +113,17 @@ pub(super) fn note(
     let deed = Deed {
         command: command.to_owned(),
         bundle: bundle.map(Bundle::digest),
-        key: bundle.and_then(signers),
+        key: bundle.map(signer),
         result,
     };
     Ok(audit::append(&context.paths.audit_log(HOST), deed)?)
+}
+
+/// The key that signed a bundle, as audit logs name it.
+pub(super) fn signer(bundle: &Bundle) -> String {
+    let keys: Vec<_> = bundle.signers().iter().map(ToString::to_string).collect();
+    match keys.as_slice() {
+        [] => "none".to_owned(),
+        keys => keys.join(" "),
+    }
 }

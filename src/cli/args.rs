@@ -27,7 +27,8 @@ pub struct BundleArg {
     /// The bundle; may be left out when exactly one `*.tar` or `*.parts` lies here or beside lfctl
     #[arg(value_name = "BUNDLE")]
     pub bundle: Option<PathBuf>,
-    /// Take the bundle without checking who signed it; the audit log keeps that
+    /// Take the bundle without checking who signed it; the audit log keeps what is loaded or
+    /// installed so
     #[arg(long)]
     pub insecure_skip_signature: bool,
     /// Look here as well for the parts of the bundle and for signatures of it; may be repeated

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use jiff::Timestamp;
 
-use super::accept::{AcceptArg, accept, signers};
+use super::accept::{AcceptArg, accept, signer};
 use super::args::{BaseArg, BundleArg, NameArg};
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
@@ -126,7 +126,7 @@ impl Args {
         let deed = Deed {
             command: "install".to_owned(),
             bundle: Some(bundle.digest()),
-            key: Some(signers(&bundle).unwrap_or_else(|| "none".to_owned())),
+            key: Some(signer(&bundle)),
             result: result
                 .as_ref()
                 .map_or_else(Failure::first_line, |()| "done".to_owned()),
