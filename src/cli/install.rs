@@ -200,7 +200,7 @@ struct Survey {
 async fn survey<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Survey, Failure> {
     let existing = observe::existing(steps).await?;
     let observed = observe::observe(steps, &existing).await?;
-    let needs = observe::disk_needs(steps, &observed);
+    let needs = observe::disk_needs(steps, &observed).await?;
     let mut findings = findings(steps, &existing, &needs)?;
     let sources = images::sources(steps.bundle, steps.bases)?;
     let missing = missing_layers(steps.engine, steps.facts, &sources).await?;

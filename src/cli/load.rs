@@ -16,7 +16,7 @@ use crate::bundle::open::Bundle;
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
 use crate::install::images;
-use crate::install::load::{Loaded, load_images, missing_layers};
+use crate::install::load::{Loaded, chains, load_images, missing_layers};
 use crate::install::preflight::{DiskNeed, age, complete, examine_load};
 use crate::oci::digest::Digest;
 use crate::sys::disk::Disk;
@@ -109,7 +109,8 @@ async fn plan<E: ContainerEngine>(
         }
     }
     let disk = Disk::of(std::path::Path::new(&facts.data_root)).ok();
-    let bytes = images::room(missing.iter().copied(), route);
+    let held = chains(engine, route).await?;
+    let bytes = images::room(missing.iter().copied(), route, &held);
     let mut references: Vec<_> = missing
         .iter()
         .map(|image| image.reference.clone())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::load::{ImageSource, private_tag};
+use super::load::{Chains, ImageSource, private_tag};
 use crate::appliance::state::InstalledImage;
 use crate::bundle::manifest::BundleImage;
 use crate::bundle::{Bundle, OpenError};
@@ -40,13 +40,20 @@ pub fn expected(bundle: &Bundle, facts: &EngineFacts) -> BTreeMap<String, Instal
 }
 
 /// Bytes that the engine's disk must hold until these images are loaded: the
-/// layers, and the archives that it keeps while it reads them.
-pub fn room<'a>(images: impl Iterator<Item = &'a BundleImage>, route: LoadRoute) -> u64 {
+/// layers, and the archives that it keeps while it reads them. Layers that
+/// `held` has are neither sent nor stored again.
+pub fn room<'a>(
+    images: impl Iterator<Item = &'a BundleImage>,
+    route: LoadRoute,
+    held: &Chains,
+) -> u64 {
     let mut layers = BTreeMap::new();
     let mut archives = BTreeMap::new();
     for image in images {
-        layers.extend(image.layers.iter().map(|one| (one.diff_id, one.unpacked)));
-        let bytes = image.layers.iter().map(|layer| match route {
+        let chain = image.layers.iter().map(|layer| layer.diff_id.to_string());
+        let sent = &image.layers[held.held(&chain.collect::<Vec<_>>())..];
+        layers.extend(sent.iter().map(|one| (one.diff_id, one.unpacked)));
+        let bytes = sent.iter().map(|layer| match route {
             LoadRoute::Inflated { .. } => layer.unpacked,
             LoadRoute::Stored => layer.size,
         });
@@ -126,10 +133,34 @@ mod tests {
             // The same image under another key.
             image("b", &[("base", 100), ("b", 2000)]),
         ];
+        let none = Chains::default();
         let layers = 100 + 1000 + 2000 + 50;
-        assert_eq!(room(images.iter(), LoadRoute::Stored), layers + 210);
+        assert_eq!(room(images.iter(), LoadRoute::Stored, &none), layers + 210);
         let two = LoadRoute::Inflated { at_once: 2 };
-        assert_eq!(room(images.iter(), two), layers + 2100 + 1100);
-        assert_eq!(room(std::iter::empty(), two), 0);
+        assert_eq!(room(images.iter(), two, &none), layers + 2100 + 1100);
+        assert_eq!(room(std::iter::empty(), two, &none), 0);
+    }
+    #[test]
+    fn room_leaves_out_what_the_engine_holds() {
+        let images = [
+            image("a", &[("base", 100), ("a", 1000)]),
+            image("b", &[("other", 10), ("base", 100), ("b", 2000)]),
+        ];
+        let chain = |names: &[&str]| -> Vec<String> {
+            let diff_id = |name: &&str| Digest::of(format!("{name} inflated").as_bytes());
+            names.iter().map(|name| diff_id(name).to_string()).collect()
+        };
+        let two = LoadRoute::Inflated { at_once: 2 };
+        let room = |chains: Vec<Vec<String>>| room(images.iter(), two, &Chains::new(chains));
+        // A layer is held where it lies on the same layers, and not elsewhere.
+        let base = chain(&["base", "of another image"]);
+        assert_eq!(
+            room(vec![base.clone()]),
+            1000 + 10 + 100 + 2000 + 1000 + 2110
+        );
+        let other = chain(&["other", "base"]);
+        assert_eq!(room(vec![base, other]), 1000 + 2000 + 1000 + 2000);
+        let all = vec![chain(&["base", "a"]), chain(&["other", "base", "b"])];
+        assert_eq!(room(all), 0);
     }
 }

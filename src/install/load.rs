@@ -29,10 +29,11 @@ use serde::Serialize;
 
 pub use self::complete::{MissingLayer, missing_layers};
 pub use self::error::LoadError;
+pub use self::order::Chains;
 pub use self::source::{ImageSource, OpenLayer, private_tag};
 
 use self::one::{Loader, Sent, engine_error};
-use self::order::{Chains, Pending, next};
+use self::order::{Pending, next};
 use self::source::check_source;
 use crate::engine::{ContainerEngine, EngineError, EngineFacts, EngineImage, LoadRoute};
 use crate::oci::digest::Digest;
@@ -216,19 +217,30 @@ pub async fn own_images<E: ContainerEngine>(engine: &E) -> Result<Vec<EngineImag
 
 /// The layers that need not be sent: Docker's classic store takes those it
 /// has by their chain of diff ids. Other stores want whole images.
+///
+/// # Errors
+///
+/// The engine does not answer.
+pub async fn chains<E: ContainerEngine>(
+    engine: &E,
+    route: LoadRoute,
+) -> Result<Chains, EngineError> {
+    if route == LoadRoute::Stored {
+        return Ok(Chains::default());
+    }
+    let held = own_images(engine).await?;
+    Ok(Chains::new(
+        held.into_iter().map(|image| image.diff_ids).collect(),
+    ))
+}
+
 async fn held_chains<E: ContainerEngine>(
     loader: &Loader<'_, E>,
     image: &ImageSource,
 ) -> Result<Chains, LoadError> {
-    if loader.route == LoadRoute::Stored {
-        return Ok(Chains::default());
-    }
-    let held = own_images(loader.engine)
+    chains(loader.engine, loader.route)
         .await
-        .map_err(|source| engine_error(image, source))?;
-    Ok(Chains::new(
-        held.into_iter().map(|image| image.diff_ids).collect(),
-    ))
+        .map_err(|source| engine_error(image, source))
 }
 
 async fn bring<E: ContainerEngine>(

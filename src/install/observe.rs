@@ -7,7 +7,7 @@ use std::path::Path;
 use super::plan::{Observed, Record, Standing};
 use super::preflight::DiskNeed;
 use super::steps::Steps;
-use super::{InstallError, images};
+use super::{InstallError, images, load};
 use crate::appliance::state::Status;
 use crate::engine::{
     Container, ContainerEngine, ContainerState, HealthState, LABEL_APPLIANCE, LABEL_CONFIG,
@@ -155,7 +155,10 @@ fn standing(container: &Container, config_hash: &str) -> Standing {
 }
 
 /// What the disks must hold until the install is through.
-pub fn disk_needs<E: ContainerEngine>(steps: &Steps<'_, E>, observed: &Observed) -> Vec<DiskNeed> {
+pub async fn disk_needs<E: ContainerEngine>(
+    steps: &Steps<'_, E>,
+    observed: &Observed,
+) -> Result<Vec<DiskNeed>, InstallError> {
     let held = &observed.images;
     let manifest = steps.bundle.manifest();
     let missing = manifest
@@ -163,7 +166,9 @@ pub fn disk_needs<E: ContainerEngine>(steps: &Steps<'_, E>, observed: &Observed)
         .iter()
         .filter(|(key, _)| !held.get(*key).copied().unwrap_or(false))
         .map(|(_, image)| image);
-    let engine_bytes = images::room(missing, LoadRoute::of(steps.facts));
+    let route = LoadRoute::of(steps.facts);
+    let chains = load::chains(steps.engine, route).await?;
+    let engine_bytes = images::room(missing, route, &chains);
     // Volumes that exist hold their data already.
     let data = if observed.volumes.values().all(|exists| *exists) {
         0
@@ -172,12 +177,12 @@ pub fn disk_needs<E: ContainerEngine>(steps: &Steps<'_, E>, observed: &Observed)
     };
     let root = &steps.facts.data_root;
     let disk = Disk::of(Path::new(root)).ok();
-    vec![DiskNeed::on(
+    Ok(vec![DiskNeed::on(
         disk.as_ref(),
         root,
         "images and data",
         engine_bytes + data,
-    )]
+    )])
 }
 
 /// Whether the gateway can listen where the site wants it; `None` when this

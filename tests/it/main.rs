@@ -21,6 +21,8 @@ mod hostile;
 #[cfg(test)]
 mod journey;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod parts;
 #[cfg(test)]
 mod program;

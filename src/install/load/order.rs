@@ -9,10 +9,11 @@ use super::source::diff_ids;
 
 /// Layer chains that the engine holds, as diff ids from the base up.
 #[derive(Debug, Default)]
-pub(super) struct Chains(Vec<Vec<String>>);
+pub struct Chains(Vec<Vec<String>>);
 
 impl Chains {
-    pub(super) fn new(chains: Vec<Vec<String>>) -> Self {
+    /// What these chains hold.
+    pub fn new(chains: Vec<Vec<String>>) -> Self {
         Self(chains)
     }
 
@@ -21,7 +22,7 @@ impl Chains {
     }
 
     /// How many layers of `wanted` are held, from the base up.
-    pub(super) fn held(&self, wanted: &[String]) -> usize {
+    pub fn held(&self, wanted: &[String]) -> usize {
         let shared = |chain: &Vec<String>| {
             let pairs = chain.iter().zip(wanted);
             pairs.take_while(|(held, wanted)| held == wanted).count()

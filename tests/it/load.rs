@@ -1,0 +1,69 @@
+//! `lfctl bundle load` at the command line: what it asks for and what it
+//! leaves alone.
+
+use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::engine::LoadRoute;
+use lfctl::install::load::private_tag;
+use lfctl::oci::digest::Digest;
+use serde_json::Value;
+
+use crate::support::engine::{Rig, noise};
+use crate::trust::Desk;
+
+const MIB: usize = 1 << 20;
+
+/// A release whose images share a large base that no other test has.
+fn release(rig: &Rig, counter: u64) -> Fake {
+    let base = noise(&rig.name, 8 * MIB);
+    let base = FakeLayer::files(&[("base", &base)]);
+    let mut fake = Fake::small().unwrap();
+    fake.release.counter = counter;
+    for key in ["app", "gateway"] {
+        let mark = format!("{key} {counter}");
+        let top = FakeLayer::files(&[("mark", mark.as_bytes())]);
+        let image = FakeImage::new(vec![base.clone(), top]);
+        let reference = format!("registry.test/{}-{key}:{counter}", rig.name);
+        rig.forget_reference(&reference);
+        rig.forget_reference(&private_tag(&reference, &Digest::of(&image.config)));
+        fake = fake.image(key, &reference, image);
+    }
+    fake
+}
+
+fn bytes_needed(plan: &str, disk: &str) -> usize {
+    let mut lines = plan.lines().map(|line| serde_json::from_str(line).unwrap());
+    let plan: Value = lines.find(|line: &Value| line["event"] == "plan").unwrap();
+    let bytes = plan.pointer(disk).unwrap().as_u64().unwrap();
+    usize::try_from(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn what_the_engine_holds_needs_no_room() {
+    let Some(rig) = Rig::new().await else { return };
+    if LoadRoute::of(&rig.facts) == LoadRoute::Stored {
+        return;
+    }
+    let desk = Desk::new();
+    for counter in [1, 2] {
+        let file = desk.path(&format!("{counter}.tar"));
+        release(&rig, counter)
+            .write(&file, &desk.key("old"))
+            .unwrap();
+    }
+    let load = |bundle: &str| {
+        let plan = desk.ok(&["bundle", "load", bundle, "--dry-run", "--json"]);
+        bytes_needed(&plan, "/disk/bytes")
+    };
+    let install = |bundle: &str| {
+        let plan = desk.plan_install(bundle, &[]);
+        // The volumes of the small stack.
+        bytes_needed(&plan, "/disk/0/bytes") - MIB
+    };
+    // The base once, and once in each of the two archives.
+    assert!(load("2.tar") > 24 * MIB && install("2.tar") > 24 * MIB);
+    desk.ok(&["bundle", "load", "1.tar"]);
+    assert_eq!((load("1.tar"), install("1.tar")), (0, 0));
+    let (load, install) = (load("2.tar"), install("2.tar"));
+    assert!(0 < load && load < MIB, "{load}");
+    assert_eq!(load, install);
+}
