@@ -3,11 +3,13 @@
 //! Invariant: the files are open already and are never opened by name again,
 //! so nobody can put others in their place.
 
+use std::error::Error;
 use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fs_err::File;
-use fs_err::os::unix::fs::FileExt;
 
 /// A file, or several in a row. Cheap to clone; clones share descriptors.
 #[derive(Debug, Clone)]
@@ -71,7 +73,11 @@ impl SpanFile {
         if want == 0 {
             return Ok(0);
         }
-        extent.file.read_at(&mut buffer[..want], inside)
+        let read = extent.file.file().read_at(&mut buffer[..want], inside);
+        read.map_err(|error| {
+            let path = extent.file.path().to_owned();
+            io::Error::new(error.kind(), Unreadable { path, error })
+        })
     }
 
     /// Fills the buffer from `offset` on.
@@ -93,6 +99,34 @@ impl SpanFile {
         }
         Ok(())
     }
+}
+
+/// Where the system failed to read. It says why itself, so that nobody who
+/// shows it without its sources keeps that back.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{}`: {error}", path.display())]
+struct Unreadable {
+    path: PathBuf,
+    error: io::Error,
+}
+
+/// Whether the system failed to read, as when a medium is pulled out, and not
+/// lfctl over what was read, as when a digest is wrong.
+pub fn is_from_system(error: &io::Error) -> bool {
+    if error.raw_os_error().is_some() {
+        return true;
+    }
+    let mut cause = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
+    while let Some(inner) = cause {
+        if inner.is::<Unreadable>() {
+            return true;
+        }
+        if let Some(inner) = inner.downcast_ref() {
+            return is_from_system(inner);
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 #[cfg(test)]
@@ -121,6 +155,23 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         span.read_exact_at(&mut buffer[..1], 5).unwrap();
         assert_eq!(buffer[0], b'f');
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_known_under_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        // A directory opens, and cannot be read.
+        let file = Arc::new(File::open(dir.path()).unwrap());
+        let span = SpanFile::new([(file, 1)]).unwrap();
+        let error = span.read_at(&mut [0], 0).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(dir.path().to_str().unwrap()), "{text}");
+        assert!(text.contains("os error 21"), "{text}");
+        assert!(is_from_system(&error));
+        assert!(is_from_system(&io::Error::other(error)));
+        assert!(is_from_system(&io::Error::from_raw_os_error(5)));
+        assert!(!is_from_system(&io::Error::other("digest mismatch")));
+        assert!(!is_from_system(&io::ErrorKind::UnexpectedEof.into()));
     }
 
     #[test]

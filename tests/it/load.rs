@@ -1,6 +1,9 @@
 //! `lfctl bundle load` at the command line: what it asks for and what it
 //! leaves alone.
 
+use std::process::Command;
+
+use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::engine::LoadRoute;
 use lfctl::install::load::private_tag;
@@ -8,13 +11,16 @@ use lfctl::oci::digest::Digest;
 use serde_json::Value;
 
 use crate::support::engine::{Rig, noise};
+use crate::support::host::both;
 use crate::trust::Desk;
 
 const MIB: usize = 1 << 20;
+/// Read in more pieces than the head of a bundle.
+const BASE: usize = 24 * MIB;
 
 /// A release whose images share a large base that no other test has.
 fn release(rig: &Rig, counter: u64) -> Fake {
-    let base = noise(&rig.name, 8 * MIB);
+    let base = noise(&rig.name, BASE);
     let base = FakeLayer::files(&[("base", &base)]);
     let mut fake = Fake::small().unwrap();
     fake.release.counter = counter;
@@ -60,10 +66,43 @@ async fn what_the_engine_holds_needs_no_room() {
         bytes_needed(&plan, "/disk/0/bytes") - MIB
     };
     // The base once, and once in each of the two archives.
-    assert!(load("2.tar") > 24 * MIB && install("2.tar") > 24 * MIB);
+    assert!(load("2.tar") > 3 * BASE && install("2.tar") > 3 * BASE);
     desk.ok(&["bundle", "load", "1.tar"]);
     assert_eq!((load("1.tar"), install("1.tar")), (0, 0));
     let (load, install) = (load("2.tar"), install("2.tar"));
     assert!(0 < load && load < MIB, "{load}");
     assert_eq!(load, install);
+}
+
+/// Has every thread of lfctl that reads so often from a file fail then.
+fn fails_to_read(desk: &Desk, arguments: &[&str]) -> String {
+    let strace = "strace -f -qq -o trace -e inject=pread64:error=EIO:when=60+";
+    let mut words = strace.split(' ');
+    let output = Command::new(words.next().unwrap())
+        .args(words)
+        .arg(env!("CARGO_BIN_EXE_lfctl"))
+        .args(["--root", "root"])
+        .args(arguments)
+        .current_dir(desk.path("."))
+        .output()
+        .unwrap();
+    let text = both(&output);
+    let trace = fs::read_to_string(desk.path("trace")).unwrap();
+    assert!(trace.contains("INJECTED"), "{text}");
+    assert_eq!(output.status.code(), Some(74), "{text}");
+    text
+}
+
+#[tokio::test]
+async fn a_stick_that_is_pulled_out_is_not_distrusted() {
+    let Some(rig) = Rig::new().await else { return };
+    let desk = Desk::new();
+    release(&rig, 1)
+        .write(&desk.path("1.tar"), &desk.key("old"))
+        .unwrap();
+    for command in ["verify", "load"] {
+        let text = fails_to_read(&desk, &["bundle", command, "1.tar"]);
+        assert!(text.contains("see that the medium can be read"), "{text}");
+        assert!(!text.contains("copy the bundle again"), "{text}");
+    }
 }

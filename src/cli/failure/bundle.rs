@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Failure, Kind};
+use crate::bundle::OpenError;
 #[cfg(feature = "pull")]
 use crate::bundle::create::CreateError;
 use crate::bundle::delta::InventoryError;
@@ -94,7 +95,7 @@ impl From<PartError> for Failure {
         let of = |kind| Self::from_error(kind, &error);
         match error {
             PartError::Io(error) | PartError::Open(ArchiveError::Io(error)) => error.into(),
-            PartError::Verify(error) => Self::from(error).within("parts did not verify"),
+            PartError::Verify(error) => own_output(error, "parts did not verify"),
             PartError::Untrusted { ref path, source } => Self::from(source).within(format!(
                 "part list `{}` is not to be trusted",
                 path.display()
@@ -117,6 +118,15 @@ impl From<PartError> for Failure {
             _ => of(Kind::NotTrusted).hint(COPY),
         }
     }
+}
+
+/// What was just written does not read back. Nobody else has touched it.
+fn own_output(error: OpenError, message: &str) -> Failure {
+    let failure = Failure::from(error).within(message);
+    if failure.kind() == Kind::LocalIo {
+        return failure;
+    }
+    failure.only_hint("run the same command again; if it fails again, write to another disk")
 }
 
 /// Each with its message, all under one that counts them.
@@ -176,8 +186,9 @@ impl From<CreateError> for Failure {
                 "find out who moved the tag; if it is meant to be, run without `--locked` to \
                  write a new lock",
             ),
-            CreateError::Layer { .. } | CreateError::Verify(_) => {
-                Self::from_error(Kind::NotTrusted, &error)
+            CreateError::Layer { .. } => Self::from_error(Kind::NotTrusted, &error),
+            CreateError::Verify(error) => {
+                own_output(error, "bundle did not verify after it was written")
             }
             CreateError::Local(ref local) => Self::local(&error, local),
             CreateError::Engine(error) => error.into(),

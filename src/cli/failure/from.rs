@@ -14,9 +14,12 @@ use crate::oci::archive::ArchiveError;
 use crate::sign::SignError;
 use crate::stack::secret::SecretError;
 use crate::stack::site::SiteError;
+use crate::sys::span::is_from_system;
 
 const OTHER_COPY: &str =
     "copy the bundle again from where it was made, and compare with `lfctl bundle verify`";
+
+const MEDIUM: &str = "see that the medium can be read, then run the command again";
 
 impl Failure {
     /// A `site.toml` that cannot work; `from` says where it came from.
@@ -90,6 +93,9 @@ impl From<OpenError> for Failure {
         match error {
             OpenError::Signature(error) => error.into(),
             OpenError::Archive(ArchiveError::Io(error)) => error.into(),
+            OpenError::Io(ref source) if is_from_system(source) => {
+                Self::from_error(Kind::LocalIo, &error).hint(MEDIUM)
+            }
             OpenError::NewerFormat { .. } | OpenError::NewerLfctl { .. } => {
                 Self::from_error(Kind::Failed, &error)
                     .hint("use the lfctl that came with the bundle, or a newer one")
@@ -107,8 +113,7 @@ impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Layer { .. } if !error.is_wrong_content() => {
-                Self::from_error(Kind::LocalIo, &error)
-                    .hint("see that the medium can be read, then run the command again: it goes on")
+                Self::from_error(Kind::LocalIo, &error).hint(format!("{MEDIUM}: it goes on"))
             }
             LoadError::Layer { .. } | LoadError::Source { .. } | LoadError::Identity { .. } => {
                 Self::from_error(Kind::NotTrusted, &error).hint(OTHER_COPY)
@@ -195,6 +200,64 @@ impl From<InstallError> for Failure {
                 Self::from_error(Kind::Failed, &error).hint("see what is wrong: `lfctl doctor`")
             }
             InstallError::Render(_) => Self::from_error(Kind::Bug, &error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    #[cfg(feature = "pull")]
+    use crate::bundle::create::CreateError;
+    use crate::bundle::parts::PartError;
+    use crate::sys::span::SpanFile;
+
+    /// What reading gives when the medium fails.
+    fn pulled_out() -> io::Error {
+        let dir = tempfile::tempdir().unwrap();
+        let file = fs_err::File::open(dir.path()).unwrap();
+        let file = SpanFile::new([(file.into(), 1)]).unwrap();
+        file.read_at(&mut [0], 0).unwrap_err()
+    }
+
+    #[test]
+    fn a_medium_that_cannot_be_read_is_no_matter_of_trust() {
+        let read = || OpenError::Io(pulled_out());
+        let wrong = || OpenError::Io(io::ErrorKind::UnexpectedEof.into());
+        let layer = |source| LoadError::Layer {
+            reference: "a".to_owned(),
+            digest: crate::oci::digest::Digest::of(b"a"),
+            source,
+        };
+        let pairs: &[(Failure, Failure)] = &[
+            (read().into(), wrong().into()),
+            (
+                InstallError::from(read()).into(),
+                InstallError::from(wrong()).into(),
+            ),
+            (
+                PartError::Verify(read()).into(),
+                PartError::Verify(wrong()).into(),
+            ),
+            (
+                layer(pulled_out()).into(),
+                layer(io::Error::other("digest mismatch")).into(),
+            ),
+            #[cfg(feature = "pull")]
+            (
+                CreateError::Verify(read()).into(),
+                CreateError::Verify(wrong()).into(),
+            ),
+        ];
+        for (failed, wrong) in pairs {
+            let report = failed.report();
+            assert_eq!(failed.kind(), Kind::LocalIo, "{report:?}");
+            assert!(report.hints[0].contains("medium can be read"), "{report:?}");
+            let causes = report.causes.join("; ");
+            assert!(causes.contains("cannot read `"), "{report:?}");
+            assert_eq!(wrong.kind(), Kind::NotTrusted, "{:?}", wrong.report());
         }
     }
 }

@@ -141,6 +141,13 @@ impl Failure {
         self
     }
 
+    /// Says this to type next, and nothing else.
+    #[must_use]
+    pub fn only_hint(mut self, hint: impl Into<String>) -> Self {
+        self.report.hints.clear();
+        self.hint(hint)
+    }
+
     /// Marks the failure as shown, so that only its exit code is left to say.
     #[must_use]
     pub fn already_shown(mut self) -> Self {

@@ -5,6 +5,7 @@ use std::io;
 use super::MissingLayer;
 use crate::engine::EngineError;
 use crate::oci::digest::Digest;
+use crate::sys::span::is_from_system;
 
 /// Why an image is not in the engine.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ impl LoadError {
     /// of a stick that was pulled out, is not.
     pub fn is_wrong_content(&self) -> bool {
         match self {
-            Self::Layer { source, .. } => source.raw_os_error().is_none(),
+            Self::Layer { source, .. } => !is_from_system(source),
             Self::Source { .. } | Self::Identity { .. } => true,
             Self::Engine { .. } | Self::Thread { .. } | Self::Incomplete(_) => false,
         }

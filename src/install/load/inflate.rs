@@ -6,6 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::archive::CHUNK;
 use crate::oci::image::{Compression, compression};
+use crate::sys::span::is_from_system;
 
 /// The tar in a stored layer.
 ///
@@ -34,7 +35,7 @@ impl<R: Read> Read for Gunzip<R> {
         self.0.read(buffer).or_else(|error| {
             // Wrong bytes make no sense to a decoder long before the hash
             // over them is known. The hash is the reason to be told.
-            if error.raw_os_error().is_none() && error.kind() != io::ErrorKind::Interrupted {
+            if !is_from_system(&error) && error.kind() != io::ErrorKind::Interrupted {
                 io::copy(self.0.get_mut(), &mut io::sink())?;
             }
             Err(error)
