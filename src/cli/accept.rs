@@ -119,7 +119,7 @@ pub(super) fn note(
     Ok(audit::append(&context.paths.audit_log(HOST), deed)?)
 }
 
-/// The key that signed a bundle, as audit logs name it.
+/// The keys that signed a bundle, as audit logs name them.
 pub(super) fn signer(bundle: &Bundle) -> String {
     let keys: Vec<_> = bundle.signers().iter().map(ToString::to_string).collect();
     match keys.as_slice() {

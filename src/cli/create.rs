@@ -1,6 +1,7 @@
 //! `lfctl bundle create`.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::str::FromStr;
 
 use fs_err as fs;
@@ -9,7 +10,7 @@ use super::args::BundleArg;
 use super::failure::{Failure, Kind};
 use super::parts::Depth;
 use super::password::{PasswordArg, read_secret_key};
-use super::signal::asked_to_stop;
+use super::signal::unless_asked_to_stop;
 use super::{Context, parts};
 use crate::bundle::create::{ImagesFrom, Options, create};
 use crate::bundle::delta::Base;
@@ -148,15 +149,11 @@ impl Args {
             output: self.output,
             split: self.split,
         };
-        let created = tokio::select! {
-            // What is done is done, also when it was to be stopped just then.
-            biased;
-            created = create(&spec, &options, &key, context.reporter.as_ref()) => created?,
-            () = asked_to_stop() => {
-                return Err(Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
-                    .hint("run the same command again; what was pulled is not pulled again"));
-            }
-        };
+        let create = pin!(create(&spec, &options, &key, context.reporter.as_ref()));
+        let created = unless_asked_to_stop(create).await.ok_or_else(|| {
+            Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
+                .hint("run the same command again; what was pulled is not pulled again")
+        })??;
         if options.lock.is_none() {
             // Other platforms stay locked to what they were.
             let mut lock = lock.unwrap_or_default();

@@ -1,5 +1,7 @@
 //! `lfctl bundle load`: the images of a bundle into the engine.
 
+use std::pin::pin;
+
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,7 +13,7 @@ use super::bundle::Which;
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
 use super::parts::Depth;
-use super::signal::asked_to_stop;
+use super::signal::unless_asked_to_stop;
 use crate::bundle::open::Bundle;
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
@@ -77,13 +79,16 @@ impl Args {
         }
         refuse_if_blocked(context, &findings)?;
         exceptions.write_down(context, &bundle)?;
-        let loaded = tokio::select! {
-            loaded = load_images(&engine, &facts, sources, context.reporter.as_ref()) => loaded?,
-            () = asked_to_stop() => {
-                return Err(Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
-                    .hint("run the same command again; it goes on where this one stopped"));
-            }
-        };
+        let load = pin!(load_images(
+            &engine,
+            &facts,
+            sources,
+            context.reporter.as_ref()
+        ));
+        let loaded = unless_asked_to_stop(load).await.ok_or_else(|| {
+            Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
+                .hint("run the same command again; it goes on where this one stopped")
+        })??;
         accept(context, &bundle)?;
         let outcome = Outcome {
             event: "loaded",

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use dialoguer::Input;
 
@@ -9,7 +10,7 @@ use super::Context;
 use super::bundle::Which;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
-use super::signal::asked_to_stop;
+use super::signal::unless_asked_to_stop;
 use super::uninstall::prompt_failure;
 use crate::bundle::countersign;
 use crate::bundle::open::{Bundle, UntrustedBundle};
@@ -166,15 +167,11 @@ impl Args {
             target: self.output.join(name),
             part_size: self.size,
         };
-        let list = tokio::select! {
-            // What is done is done, also when it was to be stopped just then.
-            biased;
-            list = split(&bundle, cut, &key, context.reporter.as_ref()) => list?,
-            () = asked_to_stop() => {
-                return Err(Failure::new(Kind::Interrupted, "interrupted: no parts were made")
-                    .hint("run the same command again"));
-            }
-        };
+        let split = pin!(split(&bundle, cut, &key, context.reporter.as_ref()));
+        let list = unless_asked_to_stop(split).await.ok_or_else(|| {
+            Failure::new(Kind::Interrupted, "interrupted: no parts were made")
+                .hint("run the same command again")
+        })??;
         let document = serde_json::json!({ "list": list, "index": bundle.digest() });
         context.print(&document, &list.display().to_string())
     }
