@@ -9,17 +9,21 @@
 //! /var/lib/lfctl/<name>.lock             held while something changes
 //! /var/log/lfctl/<name>/audit.jsonl      hash-chained: who, when, what, result
 //! /var/lib/lfctl/releases.json           highest release of each name, for the whole host
+//! /var/lib/lfctl/_host.lock              held while a file of the whole host is replaced
+//! /var/log/lfctl/_host/audit.jsonl       the same log of what concerns the whole host
 //! ```
 //!
 //! A newer lfctl reads every older file; an older one refuses a newer file
 //! and says which version wrote it.
 
 pub mod audit;
+pub mod host;
 pub mod journal;
+mod lock;
 pub mod releases;
 pub mod state;
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +34,7 @@ use crate::stack::site::{SiteConfig, SiteError};
 use crate::sys::fs::{sync_dir, write_atomically};
 use crate::sys::paths::Paths;
 use journal::Journal;
+pub use lock::Lock;
 use state::State;
 
 /// An appliance on this host, installed or about to be.
@@ -37,12 +42,6 @@ use state::State;
 pub struct Appliance {
     name: String,
     paths: Paths,
-}
-
-/// Held while something changes; the lock goes when this is dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
 }
 
 /// What can go wrong with an appliance's files.
@@ -62,6 +61,12 @@ pub enum ApplianceError {
     Locked {
         /// The appliance.
         name: String,
+        /// Process id of the holder, as far as known.
+        holder: String,
+    },
+    /// Another process changes what concerns the whole host.
+    #[error("another lfctl is changing what this host trusts and remembers (process {holder})")]
+    HostLocked {
         /// Process id of the holder, as far as known.
         holder: String,
     },
@@ -171,27 +176,10 @@ impl Appliance {
 
     /// Takes the lock, or says who holds it.
     pub fn lock(&self) -> Result<Lock, ApplianceError> {
-        let path = self.lock_path();
-        fs::create_dir_all(self.paths.appliances())?;
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)?
-            .into_file();
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                io::Write::write_all(&mut &file, std::process::id().to_string().as_bytes())?;
-                Ok(Lock { _file: file })
-            }
-            Err(TryLockError::WouldBlock) => Err(ApplianceError::Locked {
-                name: self.name.clone(),
-                holder: fs::read_to_string(&path).unwrap_or_default(),
-            }),
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
+        Lock::take(&self.lock_path(), 0o644)?.map_err(|holder| ApplianceError::Locked {
+            name: self.name.clone(),
+            holder,
+        })
     }
 
     /// Whether another process changes the appliance now.

@@ -115,7 +115,11 @@ impl Releases {
     }
 
     /// Writes down that this release was taken, unless a higher one was.
-    pub fn record(path: &Path, release: &Release, bundle: Digest) -> Result<(), ReleasesError> {
+    pub(super) fn record(
+        path: &Path,
+        release: &Release,
+        bundle: Digest,
+    ) -> Result<(), ReleasesError> {
         let mut known = Self::load(path)?;
         let seen = known.releases.get(&release.name);
         if seen.is_some_and(|seen| seen.counter >= release.counter) {

@@ -3,14 +3,13 @@
 
 use super::Context;
 use super::failure::Failure;
-use crate::appliance::audit::{self, Deed};
+use crate::appliance::audit::Deed;
+use crate::appliance::host::Host;
 use crate::appliance::releases::{Releases, ReleasesError};
 use crate::bundle::open::Bundle;
+use crate::oci::digest::Digest;
 use crate::report::event::{Level, notice};
-use crate::sign::{TrustStatement, TrustStore};
-
-/// Name under which the log of what concerns the whole host is kept.
-const HOST: &str = "_host";
+use crate::sign::{KeyId, TrustStatement, TrustStore};
 
 /// Whether an older release may come.
 #[derive(Debug, clap::Args)]
@@ -56,8 +55,17 @@ impl Exceptions {
     /// Writes them to the audit log: before anything is taken, so that no
     /// interruption keeps them out of it, and not where nothing will be.
     pub(super) fn write_down(&self, context: &Context, bundle: &Bundle) -> Result<(), Failure> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let host = Host::lock(&context.paths)?;
         for (command, result) in &self.0 {
-            note(context, Some(bundle), command, result.clone())?;
+            host.audit(Deed {
+                command: (*command).to_owned(),
+                bundle: Some(bundle.digest()),
+                key: Some(signer(bundle)),
+                result: result.clone(),
+            })?;
         }
         Ok(())
     }
@@ -71,52 +79,55 @@ pub(super) fn accept(context: &Context, bundle: &Bundle) -> Result<(), Failure> 
         return Ok(());
     };
     let manifest = bundle.manifest();
-    let paths = &context.paths;
+    let host = Host::lock(&context.paths)?;
     let mut store = context.trust_store()?;
     // A key that was named for this one run says nothing about the host.
     if store.is_trusted(signer) {
         // First, because the release is here even if its keys cannot be had.
-        Releases::record(&paths.releases(), &manifest.release, bundle.digest())?;
-        apply(context, &mut store, &manifest.trust, signer, Some(bundle))?;
+        host.record(&manifest.release, bundle.digest())?;
+        let said = Said {
+            statement: &manifest.trust,
+            signer,
+            bundle: Some(bundle.digest()),
+        };
+        said.apply(context, &host, &mut store)?;
     }
     Ok(())
 }
 
-/// Does what `signer` says of keys, and says and writes down each change.
-pub(super) fn apply(
-    context: &Context,
-    store: &mut TrustStore,
-    statement: &TrustStatement,
-    signer: crate::sign::KeyId,
-    bundle: Option<&Bundle>,
-) -> Result<(), Failure> {
-    for change in store.apply(statement, signer)? {
-        let text = change.to_string();
-        notice(
-            context.reporter.as_ref(),
-            Level::Warning,
-            "trust.changed",
-            &text,
-        );
-        note(context, bundle, "trust", text)?;
-    }
-    Ok(())
+/// What somebody says of keys.
+pub(super) struct Said<'a> {
+    pub(super) statement: &'a TrustStatement,
+    pub(super) signer: KeyId,
+    /// The bundle that says it, if one does.
+    pub(super) bundle: Option<Digest>,
 }
 
-/// Writes a line into the audit log of the host.
-pub(super) fn note(
-    context: &Context,
-    bundle: Option<&Bundle>,
-    command: &str,
-    result: String,
-) -> Result<(), Failure> {
-    let deed = Deed {
-        command: command.to_owned(),
-        bundle: bundle.map(Bundle::digest),
-        key: bundle.map(signer),
-        result,
-    };
-    Ok(audit::append(&context.paths.audit_log(HOST), deed)?)
+impl Said<'_> {
+    /// Does it, and says and writes down each change.
+    pub(super) fn apply(
+        &self,
+        context: &Context,
+        host: &Host<'_>,
+        store: &mut TrustStore,
+    ) -> Result<(), Failure> {
+        for change in store.apply(self.statement, self.signer)? {
+            let text = change.to_string();
+            notice(
+                context.reporter.as_ref(),
+                Level::Warning,
+                "trust.changed",
+                &text,
+            );
+            host.audit(Deed {
+                command: "trust".to_owned(),
+                bundle: self.bundle,
+                key: self.bundle.map(|_| self.signer.to_string()),
+                result: text,
+            })?;
+        }
+        Ok(())
+    }
 }
 
 /// The keys that signed a bundle, as audit logs name them.

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use fs_err as fs;
 use serde::Serialize;
 
+use super::Context;
+use super::accept::Said;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
-use super::{Context, accept};
+use crate::appliance::audit::Deed;
+use crate::appliance::host::Host;
 use crate::bundle::parts::signature_path;
 use crate::sign::{IntroducedKey, KeyId, Signature, TrustStatement, TrustStore, TrustedKey};
 use crate::sys::fs::write_atomically;
@@ -43,14 +46,13 @@ impl Command {
     }
 
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let store = context.trust_store()?;
         match self {
-            Self::Add(args) => args.run(context, store),
-            Self::List(_) => list(context, &store),
-            Self::Revoke(args) => args.run(context, store),
-            Self::Require(args) => args.run(context, store),
+            Self::Add(args) => args.run(context),
+            Self::List(_) => list(context, &context.trust_store()?),
+            Self::Revoke(args) => args.run(context),
+            Self::Require(args) => args.run(context),
             Self::Statement(args) => args.run(context),
-            Self::Apply(args) => args.run(context, store),
+            Self::Apply(args) => args.run(context),
         }
     }
 }
@@ -95,7 +97,7 @@ fn holder(text: &str) -> Result<String, String> {
 }
 
 impl AddArgs {
-    fn run(self, context: &Context, mut store: TrustStore) -> Result<(), Failure> {
+    fn run(self, context: &Context) -> Result<(), Failure> {
         let key = TrustedKey::parse(&fs::read_to_string(&self.file)?)?;
         let words = key.words();
         let said = self.words.as_ref().map(|said| {
@@ -112,6 +114,8 @@ impl AddArgs {
             )
             .hint("get the key again, by another way than the bundle"));
         }
+        let host = Host::lock(&context.paths)?;
+        let mut store = context.trust_store()?;
         let mut policy = store.policy().clone();
         if let Some(holder) = &self.holder
             && policy.assign(key.id(), holder)
@@ -130,14 +134,18 @@ impl AddArgs {
             file: Some(self.file),
         };
         let holder = store.policy().holder(id);
-        accept::note(
-            context,
-            None,
-            "trust add",
-            format!("key {id}, held by {holder}"),
-        )?;
+        audit(&host, "trust add", format!("key {id}, held by {holder}"))?;
         context.print(&entry, &text)
     }
+}
+
+/// Writes a line about the keys of this host into its log.
+fn audit(host: &Host<'_>, command: &str, result: String) -> Result<(), Failure> {
+    Ok(host.audit(Deed {
+        command: command.to_owned(),
+        result,
+        ..Deed::default()
+    })?)
 }
 
 /// Arguments of `lfctl trust list`.
@@ -205,8 +213,10 @@ pub struct RevokeArgs {
 }
 
 impl RevokeArgs {
-    fn run(self, context: &Context, mut store: TrustStore) -> Result<(), Failure> {
-        store.revoke(self.id)?;
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let host = Host::lock(&context.paths)?;
+        context.trust_store()?.revoke(self.id)?;
+        audit(&host, "trust revoke", format!("key {}", self.id))?;
         let entry = Entry {
             id: self.id,
             revoked: true,
@@ -215,7 +225,6 @@ impl RevokeArgs {
             file: None,
         };
         let text = format!("key {} is revoked: its bundles are refused", self.id);
-        accept::note(context, None, "trust revoke", format!("key {}", self.id))?;
         context.print(&entry, &text)
     }
 }
@@ -228,7 +237,9 @@ pub struct RequireArgs {
 }
 
 impl RequireArgs {
-    fn run(self, context: &Context, mut store: TrustStore) -> Result<(), Failure> {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let host = Host::lock(&context.paths)?;
+        let mut store = context.trust_store()?;
         let holders = store.holders();
         if self.signatures == 0 || self.signatures > holders.len() {
             return Err(Failure::new(
@@ -250,7 +261,7 @@ impl RequireArgs {
         );
         if policy != *store.policy() {
             store.set_policy(policy)?;
-            accept::note(context, None, "trust require", text.clone())?;
+            audit(&host, "trust require", text.clone())?;
         }
         let document = serde_json::json!({ "signatures": self.signatures, "holders": holders });
         context.print(&document, &text)
@@ -316,9 +327,11 @@ pub struct ApplyArgs {
 }
 
 impl ApplyArgs {
-    fn run(self, context: &Context, mut store: TrustStore) -> Result<(), Failure> {
+    fn run(self, context: &Context) -> Result<(), Failure> {
         let bytes = fs::read(&self.file)?;
         let signature = Signature::parse(&fs::read_to_string(signature_path(&self.file))?)?;
+        let host = Host::lock(&context.paths)?;
+        let mut store = context.trust_store()?;
         let signer = store.verify(&bytes, &signature)?;
         let statement = Some(signature.trusted_comment())
             .filter(|comment| *comment == STATEMENT)
@@ -331,7 +344,12 @@ impl ApplyArgs {
                 )
                 .hint("make one with `lfctl trust statement`")
             })?;
-        accept::apply(context, &mut store, &statement, signer, None)?;
+        let said = Said {
+            statement: &statement,
+            signer,
+            bundle: None,
+        };
+        said.apply(context, &host, &mut store)?;
         list(context, &store)
     }
 }

@@ -280,6 +280,47 @@ fn a_statement_counts_only_as_a_trusted_key_signed_it() {
 }
 
 #[test]
+fn what_is_done_at_once_is_not_lost() {
+    let desk = Desk::new();
+    let ids: Vec<_> = (1..=16).map(|id| format!("{id:016X}")).collect();
+    for (id, file) in ids.iter().zip(1..) {
+        let statement = ["trust", "statement", "--revoke", id, "--key", "old.key"];
+        desk.ok(&[&statement[..], &["-o", &format!("{file}.json")]].concat());
+    }
+    std::thread::scope(|scope| {
+        for file in 1..=ids.len() {
+            let desk = &desk;
+            scope.spawn(move || desk.ok(&["trust", "apply", &format!("{file}.json")]));
+            let by_hand = format!("{:016X}", 0xF0 + file);
+            scope.spawn(move || desk.ok(&["trust", "revoke", &by_hand]));
+        }
+    });
+    let list: Value = serde_json::from_str(&desk.ok(&["trust", "list", "--json"])).unwrap();
+    let entries = list.as_array().unwrap().iter();
+    let revoked = entries.filter(|entry| entry["revoked"] == true);
+    assert_eq!(revoked.count(), 2 * ids.len());
+    let audit = desk.audit();
+    assert_eq!(first_break(&audit), None, "{audit}");
+    assert_eq!(audit.lines().count(), ids.len(), "{audit}");
+}
+
+#[test]
+fn who_cannot_have_the_host_to_himself_changes_nothing() {
+    let desk = Desk::new();
+    let lock = fs::File::open(desk.path("root/var/lib/lfctl/_host.lock")).unwrap();
+    lock.file().lock().unwrap();
+    let id = desk.public("old").id().to_string();
+    let output = desk.run(&["trust", "revoke", &id]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(8), "{text}");
+    assert!(text.contains("another lfctl"), "{text}");
+    // Looking needs no lock.
+    assert_eq!(desk.trusts("old"), Some(true));
+    drop(lock);
+    desk.ok(&["trust", "revoke", &id]);
+}
+
+#[test]
 fn words_that_are_read_aloud_tell_keys_apart() {
     let desk = Desk::new();
     let words = desk.public("new").words();

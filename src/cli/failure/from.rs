@@ -135,6 +135,8 @@ impl From<ApplianceError> for Failure {
             ApplianceError::Name(_) => Self::from_error(Kind::Usage, &error),
             ApplianceError::Locked { .. } => Self::from_error(Kind::Locked, &error)
                 .hint("wait until it is done; `lfctl status` shows how far it is"),
+            ApplianceError::HostLocked { .. } => Self::from_error(Kind::Locked, &error)
+                .hint("wait until it is done, then run the same command again"),
             ApplianceError::Newer { ref writer, .. } => {
                 let hint = format!("use lfctl {writer} or later on this host");
                 Self::from_error(Kind::Failed, &error).hint(hint)
