@@ -122,7 +122,7 @@ impl Said<'_> {
             host.audit(Deed {
                 command: "trust".to_owned(),
                 bundle: self.bundle,
-                key: self.bundle.map(|_| self.signer.to_string()),
+                key: Some(self.signer.to_string()),
                 result: text,
             })?;
         }

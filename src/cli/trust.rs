@@ -1,6 +1,7 @@
 //! `lfctl trust`: whose bundles this host accepts.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::Serialize;
@@ -319,6 +320,11 @@ impl StatementArgs {
     }
 }
 
+/// Bytes of the largest statement. It is held in memory before anybody is
+/// known to vouch for it.
+const STATEMENT_LIMIT: u64 = 1 << 20;
+const SIGNATURE_LIMIT: u64 = 4 << 10;
+
 /// Arguments of `lfctl trust apply`.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
@@ -328,8 +334,8 @@ pub struct ApplyArgs {
 
 impl ApplyArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
-        let bytes = fs::read(&self.file)?;
-        let signature = Signature::parse(&fs::read_to_string(signature_path(&self.file))?)?;
+        let bytes = read_small(&self.file, STATEMENT_LIMIT)?;
+        let signature = Signature::parse(&self.signature()?)?;
         let host = Host::lock(&context.paths)?;
         let mut store = context.trust_store()?;
         let signer = store.verify(&bytes, &signature)?;
@@ -352,4 +358,37 @@ impl ApplyArgs {
         said.apply(context, &host, &mut store)?;
         list(context, &store)
     }
+
+    fn signature(&self) -> Result<String, Failure> {
+        let path = signature_path(&self.file);
+        if !path.try_exists()? {
+            return Err(Failure::new(
+                Kind::NotTrusted,
+                format!(
+                    "statement `{}` is not signed: `{}` is not there",
+                    self.file.display(),
+                    path.display()
+                ),
+            )
+            .hint(
+                "copy the signature together with the statement; if there is none, ask its maker",
+            ));
+        }
+        let bytes = read_small(&path, SIGNATURE_LIMIT)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::new(
+            Kind::NotTrusted,
+            format!("`{}` is larger than {limit} bytes", path.display()),
+        )
+        .hint("make a statement with `lfctl trust statement`"));
+    }
+    Ok(bytes)
 }

@@ -240,6 +240,10 @@ fn a_statement_counts_only_as_a_trusted_key_signed_it() {
     statement("new.key", "forged.json");
     desk.refuses(&["trust", "apply", "forged.json"], &["key"]);
     statement("old.key", "s.json");
+    fs::rename(desk.path("s.json.minisig"), desk.path("away")).unwrap();
+    let hint = "copy the signature together with the statement";
+    desk.refuses(&["trust", "apply", "s.json"], &["is not signed", hint]);
+    fs::rename(desk.path("away"), desk.path("s.json.minisig")).unwrap();
     let good = fs::read_to_string(desk.path("s.json")).unwrap();
     fs::write(
         desk.path("s.json"),
@@ -257,6 +261,12 @@ fn a_statement_counts_only_as_a_trusted_key_signed_it() {
     fs::write(desk.path("other.json"), &good).unwrap();
     fs::write(desk.path("other.json.minisig"), other).unwrap();
     desk.refuses(&["trust", "apply", "other.json"], &["no statement"]);
+    // Nobody reads a disk to its end to find that nobody signed it.
+    fs::copy(desk.path("s.json.minisig"), desk.path("huge.json.minisig")).unwrap();
+    let huge = fs::File::create(desk.path("huge.json")).unwrap();
+    huge.set_len((1 << 20) + 1).unwrap();
+    desk.refuses(&["trust", "apply", "huge.json"], &["larger than 1048576"]);
+    assert_eq!(desk.audit(), "");
     run(
         "minisign",
         &[
@@ -271,6 +281,12 @@ fn a_statement_counts_only_as_a_trusted_key_signed_it() {
         (desk.trusts("old"), desk.trusts("new")),
         (Some(false), Some(true))
     );
+    let audit = desk.audit();
+    for line in audit.lines() {
+        let line: AuditEntry = serde_json::from_str(line).unwrap();
+        assert_eq!(line.key.as_ref(), Some(&old), "{audit}");
+    }
+    assert_eq!(audit.lines().count(), 2, "{audit}");
     let file = fs::read_to_string(desk.path(&format!(
         "root/etc/lfctl/trusted-keys.d/{}.pub",
         desk.public("new").id()
@@ -307,7 +323,8 @@ fn what_is_done_at_once_is_not_lost() {
 #[test]
 fn who_cannot_have_the_host_to_himself_changes_nothing() {
     let desk = Desk::new();
-    let lock = fs::File::open(desk.path("root/var/lib/lfctl/_host.lock")).unwrap();
+    fs::create_dir_all(desk.path("root/var/lib/lfctl")).unwrap();
+    let lock = fs::File::create(desk.path("root/var/lib/lfctl/_host.lock")).unwrap();
     lock.file().lock().unwrap();
     let id = desk.public("old").id().to_string();
     let output = desk.run(&["trust", "revoke", &id]);
