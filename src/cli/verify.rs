@@ -75,7 +75,16 @@ async fn report(
 ) -> Result<Report, Failure> {
     let facts = engine.facts().await?;
     let state = Appliance::named(&context.paths, name)?.state()?;
-    let comparison = compare(engine, &facts, name, bundle.manifest(), bundle.stack()).await?;
+    let recorded = state.as_ref().map(|state| state.images.clone());
+    let comparison = compare(
+        engine,
+        &facts,
+        name,
+        bundle.manifest(),
+        bundle.stack(),
+        &recorded.unwrap_or_default(),
+    )
+    .await?;
     Ok(Report {
         appliance: name.to_owned(),
         release: bundle.manifest().release.clone(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::appliance::state::InstalledImage;
 use crate::bundle::manifest::{BundleImage, BundleManifest};
 use crate::engine::{
     Container, ContainerEngine, ContainerState, EngineError, EngineFacts, EngineImage, LABEL_PART,
@@ -48,10 +49,20 @@ pub enum ImageVerdict {
     Same,
     /// It, but the reference points at another image or at none.
     TagMoved,
+    /// It, and the reference, which points elsewhere, was never given to it:
+    /// it was somebody else's when the image was loaded.
+    TagTaken,
     /// Other layers under its id.
     OtherLayers,
     /// Nothing.
     Absent,
+}
+
+impl ImageVerdict {
+    /// Whether the engine has it as lfctl left it.
+    fn is_as_left(self) -> bool {
+        matches!(self, Self::Same | Self::TagTaken)
+    }
 }
 
 /// A service of the bundle in the engine.
@@ -88,16 +99,15 @@ impl Comparison {
     pub fn differences(&self) -> usize {
         let images = self.images.iter();
         let services = self.services.iter();
-        images
-            .filter(|image| image.verdict != ImageVerdict::Same)
-            .count()
+        images.filter(|image| !image.verdict.is_as_left()).count()
             + services
                 .filter(|service| service.verdict != ServiceVerdict::Same)
                 .count()
     }
 }
 
-/// Asks the engine for everything that the bundle names.
+/// Asks the engine for everything that the bundle names. `recorded` is what
+/// the appliance knows of its images, by key.
 ///
 /// # Errors
 ///
@@ -108,6 +118,7 @@ pub async fn compare<E: ContainerEngine>(
     appliance: &str,
     manifest: &BundleManifest,
     stack: &Stack,
+    recorded: &BTreeMap<String, InstalledImage>,
 ) -> Result<Comparison, EngineError> {
     let mut images = Vec::with_capacity(manifest.images.len());
     for image in manifest.images.values() {
@@ -120,7 +131,7 @@ pub async fn compare<E: ContainerEngine>(
             reference: image.reference.clone(),
             manifest: image.manifest,
             config: image.config,
-            verdict: of_image(image, held.as_ref(), tagged.as_ref()),
+            verdict: of_image(image, held.as_ref(), tagged.as_ref(), recorded),
         });
     }
     let containers = engine.containers(appliance).await?;
@@ -139,6 +150,7 @@ fn of_image(
     image: &BundleImage,
     held: Option<&EngineImage>,
     tagged: Option<&EngineImage>,
+    recorded: &BTreeMap<String, InstalledImage>,
 ) -> ImageVerdict {
     let Some(held) = held else {
         return ImageVerdict::Absent;
@@ -147,9 +159,12 @@ fn of_image(
     if !layers.eq(held.diff_ids.iter().cloned()) {
         return ImageVerdict::OtherLayers;
     }
+    let was_given =
+        |known: &InstalledImage| known.id == held.id && known.tags.contains(&image.reference);
     match tagged {
         Some(tagged) if tagged.id == held.id => ImageVerdict::Same,
-        _ => ImageVerdict::TagMoved,
+        _ if recorded.values().any(was_given) => ImageVerdict::TagMoved,
+        _ => ImageVerdict::TagTaken,
     }
 }
 
@@ -238,6 +253,12 @@ mod tests {
         spoilt.diff_ids.push(image.config.to_string());
         let mut other = held.clone();
         other.id = image.manifest.to_string();
+        let known = InstalledImage {
+            reference: image.reference.clone(),
+            id: held.id.clone(),
+            tags: vec!["lfctl.local/b:1".to_owned(), image.reference.clone()],
+        };
+        let mut recorded = BTreeMap::from([("a".to_owned(), known)]);
         for (found, tagged, verdict) in [
             (Some(&held), Some(&held), ImageVerdict::Same),
             (Some(&held), Some(&other), ImageVerdict::TagMoved),
@@ -245,7 +266,16 @@ mod tests {
             (Some(&spoilt), Some(&held), ImageVerdict::OtherLayers),
             (None, Some(&held), ImageVerdict::Absent),
         ] {
-            assert_eq!(of_image(&image, found, tagged), verdict);
+            assert_eq!(of_image(&image, found, tagged, &recorded), verdict);
+        }
+        // Left to whoever had it when the image was loaded, it is no difference.
+        if let Some(known) = recorded.get_mut("a") {
+            known.tags.pop();
+        }
+        for tagged in [Some(&other), None] {
+            let verdict = of_image(&image, Some(&held), tagged, &recorded);
+            assert_eq!(verdict, ImageVerdict::TagTaken);
+            assert!(verdict.is_as_left());
         }
     }
 }

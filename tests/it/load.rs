@@ -5,12 +5,13 @@ use std::process::Command;
 
 use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
-use lfctl::engine::LoadRoute;
+use lfctl::engine::{ContainerEngine, LoadRoute};
 use lfctl::install::load::private_tag;
 use lfctl::oci::digest::Digest;
 use serde_json::Value;
 
-use crate::support::engine::{Rig, noise};
+use crate::support::bundle::noise;
+use crate::support::engine::{Rig, busybox};
 use crate::support::host::both;
 use crate::trust::Desk;
 
@@ -20,8 +21,7 @@ const BASE: usize = 24 * MIB;
 
 /// A release whose images share a large base that no other test has.
 fn release(rig: &Rig, counter: u64) -> Fake {
-    let base = noise(&rig.name, BASE);
-    let base = FakeLayer::files(&[("base", &base)]);
+    let base = FakeLayer::files(&[("base", &noise(1, BASE)), ("name", rig.name.as_bytes())]);
     let mut fake = Fake::small().unwrap();
     fake.release.counter = counter;
     for key in ["app", "gateway"] {
@@ -105,4 +105,36 @@ async fn a_stick_that_is_pulled_out_is_not_distrusted() {
         assert!(text.contains("see that the medium can be read"), "{text}");
         assert!(!text.contains("copy the bundle again"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_tag_that_was_left_to_its_owner_is_no_difference() {
+    let Some(rig) = Rig::new().await else { return };
+    let desk = Desk::new();
+    let bundle = release(&rig, 1);
+    let reference = bundle.images["app"].0.clone();
+    bundle.write(&desk.path("1.tar"), &desk.key("old")).unwrap();
+    let other = rig.load(vec![rig.image("other", &[&busybox(&rig.name)])]);
+    rig.engine
+        .tag(&other.await[0].id, &reference)
+        .await
+        .unwrap();
+    desk.ok(&["bundle", "load", "1.tar"]);
+    let running = [
+        "verify",
+        "--running",
+        "1.tar",
+        "--json",
+        "--name",
+        &rig.name,
+    ];
+    let output = desk.run(&running);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let images = report["images"].as_array().unwrap().iter();
+    let verdict = |image: &Value| image["verdict"].as_str().unwrap().to_owned();
+    let verdicts: Vec<_> = images.map(verdict).collect();
+    assert_eq!(verdicts, ["tag-taken", "same"]);
+    // Only the services, of which none is there.
+    let services = report["services"].as_array().unwrap().len();
+    assert_eq!(report["differences"], services, "{report}");
 }
