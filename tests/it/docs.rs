@@ -1,9 +1,12 @@
 //! The README and the changelog tell the truth about the program.
 
+use std::path::Path;
+
 use clap::CommandFactory;
 use fs_err as fs;
 use lfctl::cli::Cli;
 use lfctl::cli::failure::Kind;
+use lfctl::sys::paths::Paths;
 
 fn read(name: &str) -> String {
     fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -29,6 +32,31 @@ fn the_readme_lists_every_exit_code_and_no_other() {
     let mut codes: Vec<u8> = Kind::ALL.iter().map(|kind| kind.exit_code()).collect();
     codes.insert(0, 0);
     assert_eq!(listed, codes);
+}
+
+#[test]
+fn the_readme_lists_the_files_that_lfctl_keeps() {
+    let readme = read("README.md");
+    let table: Vec<_> = readme
+        .lines()
+        .skip_while(|line| *line != "## Files")
+        .take_while(|line| *line != "## Exit codes")
+        .collect();
+    let paths = Paths::below(Path::new("/"));
+    for path in [
+        paths.site("<name>"),
+        paths.trusted_keys().join("*.pub"),
+        paths.revoked_keys(),
+        paths.releases(),
+        paths.state_dir("<name>").join("secrets.toml"),
+        paths.state_dir("<name>").join("state.json"),
+        paths.audit_log("<name>"),
+        paths.audit_log("_host"),
+    ] {
+        let cell = format!("| `{}`", path.display());
+        let listed = table.iter().any(|line| line.starts_with(&cell));
+        assert!(listed, "no row begins with {cell}");
+    }
 }
 
 #[test]
