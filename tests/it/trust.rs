@@ -17,6 +17,8 @@ use serde_json::Value;
 use crate::support::bundle::run;
 use crate::support::engine::Rig;
 
+const AUDIT: &str = "root/var/log/lfctl/_host/audit.jsonl";
+
 /// A host with keys `old` and `new`, of which it trusts the old one.
 pub(crate) struct Desk {
     dir: tempfile::TempDir,
@@ -31,6 +33,8 @@ impl Desk {
             desk.ok(&["key", "generate", "--no-password", "-o", name]);
         }
         desk.ok(&["trust", "add", "old.pub"]);
+        // What comes is easier to count from nothing.
+        fs::remove_file(desk.path(AUDIT)).unwrap();
         desk
     }
 
@@ -103,7 +107,7 @@ impl Desk {
     }
 
     pub(crate) fn audit(&self) -> String {
-        fs::read_to_string(self.path("root/var/log/lfctl/_host/audit.jsonl")).unwrap_or_default()
+        fs::read_to_string(self.path(AUDIT)).unwrap_or_default()
     }
 }
 
@@ -188,8 +192,7 @@ async fn a_bundle_carries_new_keys_and_revocations_to_the_host() {
         (Some(false), Some(true))
     );
     let audit = desk.audit();
-    // That of the key of this host, the skipped signature, and two changes.
-    assert_eq!(audit.lines().count(), 4, "{audit}");
+    assert_eq!(audit.lines().count(), 3, "{audit}");
     assert_eq!(first_break(&audit), None);
     // Nothing is left to do, and nothing to be written down.
     desk.refuses(&["bundle", "load", "rotation.tar"], &["revoked"]);
@@ -317,7 +320,7 @@ fn what_is_done_at_once_is_not_lost() {
     assert_eq!(revoked.count(), 2 * ids.len());
     let audit = desk.audit();
     assert_eq!(first_break(&audit), None, "{audit}");
-    assert_eq!(audit.lines().count(), ids.len(), "{audit}");
+    assert_eq!(audit.lines().count(), 2 * ids.len(), "{audit}");
 }
 
 #[test]
