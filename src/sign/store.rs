@@ -239,7 +239,11 @@ impl TrustStore {
                 }
             }
         }
-        for key in statement.revoke.iter().copied() {
+        // The signer last: whoever is interrupted between two revocations has
+        // to be able to do it again.
+        let (own, others): (Vec<_>, Vec<_>) =
+            statement.revoke.iter().partition(|key| **key == signer);
+        for key in others.into_iter().chain(own).copied() {
             if !self.revoked.contains(&key) {
                 self.revoke(key)?;
                 changes.push(TrustChange::Revoked { key, signer });
@@ -442,6 +446,18 @@ mod tests {
         assert!(store.is_trusted(new.id()) && !store.is_trusted(old.id()));
         // The same again, from an old bundle: its key is void by now.
         assert!(host.store().apply(&rotation, old.id()).is_err());
+        let last = TrustStatement {
+            introduce: Vec::new(),
+            revoke: vec![new.id(), KeyId::from_bytes(&[7])],
+        };
+        let changes = host.store().apply(&last, new.id());
+        let signer = TrustChange::Revoked {
+            key: new.id(),
+            signer: new.id(),
+        };
+        assert_eq!(changes.unwrap().last(), Some(&signer));
+        fs::remove_file(host.dir.path().join("revoked-keys")).unwrap();
+        host.store().revoke(old.id()).unwrap();
         let again = TrustStatement {
             introduce: vec![IntroducedKey(old.clone()), IntroducedKey(stranger.clone())],
             revoke: vec![stranger.id()],
