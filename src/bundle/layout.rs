@@ -182,7 +182,7 @@ impl Planned {
         Ok(planned)
     }
 
-    /// Bytes of the finished file, without its SBOM.
+    /// Bytes of the finished file, without its SBOM until that is sealed.
     pub fn size(&self) -> u64 {
         self.entries.last().map_or(0, Entry::end) + END
     }
@@ -310,6 +310,11 @@ pub struct Unsigned {
 }
 
 impl Unsigned {
+    /// Bytes of the finished file.
+    pub fn size(&self) -> u64 {
+        self.planned.size()
+    }
+
     /// The bytes to be signed.
     pub fn index(&self) -> &[u8] {
         &self.documents.index

@@ -13,6 +13,8 @@ use rustix::process::Signal;
 
 use crate::support::bundle::{noise, output, run};
 
+mod room;
+
 const SIZE: &str = "64K";
 const PART: usize = 64 << 10;
 
@@ -429,44 +431,6 @@ fn a_list_counts_only_as_it_was_signed() {
         .unwrap();
     }
     desk.refuses("parts/b.tar.parts", 4, &["b.tar.00", "other content"]);
-}
-
-/// A filesystem of 256 KiB. Goes with its value.
-struct Small(PathBuf);
-
-impl Small {
-    fn at(path: PathBuf) -> Self {
-        fs::create_dir(&path).unwrap();
-        run(
-            "mount",
-            &[
-                "-t",
-                "tmpfs",
-                "-o",
-                "size=256k",
-                "tmpfs",
-                path.to_str().unwrap(),
-            ],
-        );
-        Self(path)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        output("umount", &[self.0.to_str().unwrap()]);
-    }
-}
-
-#[test]
-fn a_full_disk_leaves_nothing_that_looks_finished() {
-    let desk = Desk::new();
-    let small = Small::at(desk.path("small"));
-    let refused = desk.command(&split("a.tar", SIZE, "small"));
-    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(74), "{text}");
-    assert!(text.contains("No space left"), "{text}");
-    assert_eq!(names(&small.0), [""; 0]);
 }
 
 #[test]

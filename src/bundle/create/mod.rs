@@ -198,6 +198,9 @@ pub async fn create(
     if this.is_ok_and(|this| spec.lfctl > this) {
         return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
     }
+    if let Some(cut) = output::cut(options) {
+        cut.check(0)?;
+    }
     let source = Source::open(options, spec, reporter).await?;
     let (images, mut lock) = resolve(spec, options, &target, &source, reporter).await?;
     let sources = layers::sources(images.values());
@@ -289,6 +292,8 @@ async fn fill(
         .transpose()
         .map_err(LayoutError::Json)?;
     let sealed = planned.seal(&unpacked, bom)?;
+    // Nobody knew how large the SBOM would be.
+    output.holds(sealed.size())?;
     Ok(Filled { sealed, unpacked })
 }
 

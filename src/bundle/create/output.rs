@@ -18,13 +18,31 @@ pub(super) enum Output {
     Parts(PartWriter),
 }
 
+/// How the bundle is cut, if it is.
+pub(super) fn cut(options: &Options) -> Option<Cut> {
+    options.split.map(|part_size| Cut {
+        target: options.output.clone(),
+        part_size,
+    })
+}
+
 impl Output {
     pub(super) fn reopen(options: &Options, size: u64) -> Result<Self, CreateError> {
-        let target = options.output.clone();
-        Ok(match options.split {
-            None => Self::Whole(PartialSet::reopen_whole(&target).map_err(CreateError::Write)?),
-            Some(part_size) => Self::Parts(PartWriter::reopen(Cut { target, part_size }, size)?),
+        Ok(match cut(options) {
+            None => {
+                let set = PartialSet::reopen_whole(&options.output);
+                Self::Whole(set.map_err(CreateError::Write)?)
+            }
+            Some(cut) => Self::Parts(PartWriter::reopen(cut, size)?),
         })
+    }
+
+    /// Makes sure that it can have `size` bytes.
+    pub(super) fn holds(&self, size: u64) -> Result<(), CreateError> {
+        match self {
+            Self::Whole(_) => Ok(()),
+            Self::Parts(parts) => Ok(parts.cut().check(size)?),
+        }
     }
 
     pub(super) fn set(&self) -> &PartialSet {
@@ -33,6 +51,7 @@ impl Output {
             Self::Parts(parts) => parts.set(),
         }
     }
+
     /// Writes the documents, opens the file as any reader would and verifies
     /// every byte.
     pub(super) async fn write_and_check(

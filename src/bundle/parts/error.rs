@@ -135,6 +135,9 @@ pub enum PartError {
     /// More parts than a list may have.
     #[error("{0} parts are too many; choose a size that makes {MOST} at most")]
     TooMany(u64),
+    /// No list may hold the name of the bundle.
+    #[error("{0}")]
+    Name(String),
     /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -63,14 +63,7 @@ impl PartList {
         if self.format != FORMAT {
             return Err(format!("format {} is not {FORMAT}", self.format));
         }
-        let name = &self.name;
-        if name.is_empty()
-            || name.len() > NAME_LIMIT
-            || name.starts_with('.')
-            || name.contains(|c: char| c == '/' || c.is_control())
-        {
-            return Err(format!("{name:?} cannot be the name of a bundle"));
-        }
+        check_name(&self.name)?;
         if self.part_size == 0 || self.size == 0 || self.size > u64::MAX >> 1 {
             return Err("a size is out of bounds".to_owned());
         }
@@ -114,6 +107,24 @@ impl PartList {
         let at = self.parts.iter().position(|part| part == digest)?;
         Some(self.part_name(at))
     }
+}
+
+/// Whether a list may hold this name.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    let problem = if name.is_empty() {
+        "it is empty".to_owned()
+    } else if name.len() > NAME_LIMIT {
+        format!("it has more than {NAME_LIMIT} bytes")
+    } else if name.starts_with('.') {
+        "it begins with `.`".to_owned()
+    } else if name.contains(|c: char| c == '/' || c.is_control()) {
+        "it holds `/` or a control character".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(format!(
+        "{name:?} cannot be the name of a bundle in parts: {problem}"
+    ))
 }
 
 /// File name of a part, counted from 0, of the bundle called `name`.

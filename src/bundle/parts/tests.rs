@@ -187,6 +187,27 @@ async fn a_bundle_cut_anywhere_reads_the_same() {
     assert_eq!(made.names("many"), [""; 0]);
 }
 
+#[test]
+fn what_no_list_could_hold_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = |name: &str, size| {
+        let target = dir.path().join(name);
+        let cut = Cut {
+            target,
+            part_size: 100,
+        };
+        PartWriter::reopen(cut, size).map(drop)
+    };
+    for name in [".a.tar", &"a".repeat(201), "a\n.tar"] {
+        let error = begun(name, 1000).unwrap_err();
+        assert!(matches!(error, PartError::Name(_)), "{error}");
+    }
+    let error = begun("a.tar", MOST * 100 + 1).unwrap_err();
+    assert!(matches!(error, PartError::TooMany(501)), "{error}");
+    begun("a.tar", MOST * 100).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn an_earlier_set_stays_until_the_new_one_is_complete() {
     let made = Made::new();

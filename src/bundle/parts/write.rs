@@ -1,16 +1,20 @@
 //! Cutting a bundle into parts.
 //!
 //! Invariant: a list names only parts that are complete and have their names.
-//! It is written last, and one that lies there goes before the first part
-//! that it names is replaced. Until then nothing that lies there is touched.
+//! It gets its name last, and one that lies there goes before the first part
+//! that it names is replaced. Until then nothing that lies there is touched,
+//! and from then on nothing is written: names change, which takes no room on
+//! a disk that may be full.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fs_err as fs;
+use fs_err::os::unix::fs::FileExt;
 use sha2::{Digest as _, Sha256};
 
+use super::list::check_name;
 use super::{
     FORMAT, MOST, PartError, PartList, directory, hash, list_path, part_name, signature_path,
 };
@@ -20,7 +24,8 @@ use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sign::SecretKey;
-use crate::sys::fs::{sync_dir, write_atomically};
+use crate::sys::fs::sync_dir;
+use crate::sys::partial::PartialFile;
 use crate::sys::partial_set::PartialSet;
 
 /// What a bundle is cut into, and how it is called in one piece.
@@ -33,6 +38,25 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// Checks that there can be a list of `size` bytes cut like this.
+    ///
+    /// # Errors
+    ///
+    /// The parts would be too many, or a list cannot hold the name.
+    pub fn check(&self, size: u64) -> Result<(), PartError> {
+        let name = self.target.file_name().unwrap_or_default();
+        let shown = name.to_string_lossy();
+        let text = name.to_str().ok_or_else(|| {
+            format!("{shown:?} cannot be the name of a bundle in parts: it is not UTF-8")
+        });
+        text.and_then(check_name).map_err(PartError::Name)?;
+        let count = size.div_ceil(self.part_size.max(1));
+        if count > MOST {
+            return Err(PartError::TooMany(count));
+        }
+        Ok(())
+    }
+
     fn part(&self, at: usize) -> PathBuf {
         let name = self.target.file_name().unwrap_or_default();
         self.target
@@ -55,6 +79,14 @@ impl Cut {
     }
 }
 
+/// A small file that lies there in full and lacks only its name.
+fn nameless(path: &Path, bytes: &[u8]) -> io::Result<PartialFile> {
+    let file = PartialFile::create(path)?;
+    file.file().write_all_at(bytes, 0)?;
+    file.file().sync_all()?;
+    Ok(file)
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -74,7 +106,7 @@ impl PartWriter {
     ///
     /// # Errors
     ///
-    /// They would be too many, or the first cannot be begun.
+    /// As [`Cut::check`], or the first cannot be begun.
     pub fn create(cut: Cut, size: u64) -> Result<Self, PartError> {
         let parts = Self::reopen(cut, size)?;
         parts.set.clear()?;
@@ -87,13 +119,15 @@ impl PartWriter {
     ///
     /// As [`PartWriter::create`].
     pub fn reopen(cut: Cut, size: u64) -> Result<Self, PartError> {
-        let count = size.div_ceil(cut.part_size.max(1));
-        if count > MOST {
-            return Err(PartError::TooMany(count));
-        }
+        cut.check(size)?;
         let named = cut.clone();
         let set = PartialSet::reopen(cut.part_size, Box::new(move |at| named.part(at)))?;
         Ok(Self { cut, set })
+    }
+
+    /// How it is cut.
+    pub fn cut(&self) -> &Cut {
+        &self.cut
     }
 
     /// Where the bytes go.
@@ -111,10 +145,8 @@ impl PartWriter {
         key: &SecretKey,
     ) -> Result<PathBuf, PartError> {
         let count = digests.len();
-        if count as u64 > MOST {
-            return Err(PartError::TooMany(count as u64));
-        }
         let size = self.set.span()?.size();
+        self.cut.check(size)?;
         let name = self.cut.target.file_name().unwrap_or_default();
         let list = PartList {
             format: FORMAT,
@@ -130,11 +162,13 @@ impl PartWriter {
         PartList::parse(&path, &bytes)?;
         let comment = format!("{comment} parts={count}");
         let signature = key.sign(&bytes, &comment).map_err(PartError::Sign)?;
+        let signature = nameless(&signature_path(&path), signature.as_bytes())?;
+        let listed = nameless(&path, &bytes)?;
         self.cut.remove_list()?;
         self.set.finish()?;
         self.cut.remove_behind(count)?;
-        write_atomically(&signature_path(&path), signature.as_bytes(), 0o644)?;
-        write_atomically(&path, &bytes, 0o644)?;
+        signature.finish()?;
+        listed.finish()?;
         Ok(path)
     }
 }

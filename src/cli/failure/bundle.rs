@@ -110,7 +110,7 @@ impl From<PartError> for Failure {
             PartError::NewerFormat { .. } => {
                 of(Kind::Failed).hint("use the lfctl that came with the bundle, or a newer one")
             }
-            PartError::TooMany(_) => of(Kind::Usage),
+            PartError::TooMany(_) | PartError::Name(_) => of(Kind::Usage),
             PartError::Sign(_) => of(Kind::Failed),
             PartError::Swapped { .. } | PartError::Mixed { .. } => {
                 of(Kind::NotTrusted).hint("give every part the name that it was made with")

@@ -3,3 +3,4 @@
 pub(crate) mod bundle;
 pub(crate) mod engine;
 pub(crate) mod host;
+pub(crate) mod room;

@@ -1,0 +1,30 @@
+//! Filesystems that are soon full.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+
+use super::bundle::{output, run};
+
+/// Bytes that a file takes at least, and in steps of which it grows.
+pub(crate) const PAGE: u64 = 4096;
+
+/// A small filesystem. Goes with its value.
+pub(crate) struct Small(pub(crate) PathBuf);
+
+impl Small {
+    /// One of so many bytes.
+    pub(crate) fn at(path: PathBuf, bytes: u64) -> Self {
+        fs::create_dir(&path).unwrap();
+        let size = format!("size={bytes}");
+        let at = path.to_str().unwrap();
+        run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", at]);
+        Self(path)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        output("umount", &[self.0.to_str().unwrap()]);
+    }
+}
