@@ -10,7 +10,7 @@ use super::args::BundleArg;
 use super::failure::{Failure, Kind};
 use super::parts::Depth;
 use super::password::{PasswordArg, read_secret_key};
-use super::signal::unless_asked_to_stop;
+use super::signal::{outlive_size_limit, unless_asked_to_stop};
 use super::{Context, parts};
 use crate::bundle::create::{ImagesFrom, Options, create};
 use crate::bundle::delta::Base;
@@ -115,6 +115,7 @@ fn mirror(text: &str) -> Result<(String, String), String> {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        outlive_size_limit();
         let spec = BundleSpec::parse(&fs::read_to_string(&self.spec)?)
             .map_err(|error| Failure::spec(&self.spec, &error))?;
         let key = read_secret_key(&self.key, &self.password)?;

@@ -10,7 +10,7 @@ use super::Context;
 use super::bundle::Which;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
-use super::signal::unless_asked_to_stop;
+use super::signal::{outlive_size_limit, unless_asked_to_stop};
 use super::uninstall::prompt_failure;
 use crate::bundle::countersign;
 use crate::bundle::open::{Bundle, UntrustedBundle};
@@ -154,6 +154,7 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        outlive_size_limit();
         let key = read_secret_key(&self.key, &self.password)?;
         let bundle = self.which.open(Depth::Bytes, context)?;
         let name = Path::new(bundle.path().file_name().unwrap_or_default());

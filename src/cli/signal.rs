@@ -1,5 +1,6 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM, and the limit for the size of files.
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What comes of `work`, or `None` when lfctl was asked to stop before.
@@ -33,6 +34,15 @@ pub(super) fn asked_to_stop() -> impl Future<Output = ()> {
             _ = terminate.recv() => {}
         }
     }
+}
+
+/// Makes a file that outgrows the limit of this process (`ulimit -f`) an error
+/// like any other. By default the signal that comes with it ends the process,
+/// and the file stays behind half written.
+pub(super) fn outlive_size_limit() {
+    // The handler stays for as long as the process runs. Without it the
+    // default holds.
+    let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
 }
 
 #[cfg(test)]

@@ -97,16 +97,18 @@ impl PartialFile {
     /// Reserves exactly `size` bytes, so that a full disk is found now. Those
     /// that were not there are zeros.
     pub fn reserve(&self, size: u64) -> io::Result<()> {
-        self.file.set_len(size)?;
-        match rustix::fs::fallocate(self.file.file(), FallocateFlags::empty(), 0, size) {
+        let failed = |error: &io::Error| {
+            let target = self.target.display();
+            io::Error::new(
+                error.kind(),
+                format!("failed to reserve {size} bytes for `{target}`: {error}"),
+            )
+        };
+        let file = self.file.file();
+        file.set_len(size).map_err(|error| failed(&error))?;
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
-            Err(error) => Err(io::Error::new(
-                io::Error::from(error).kind(),
-                format!(
-                    "failed to reserve {size} bytes for `{}`: {error}",
-                    self.target.display()
-                ),
-            )),
+            Err(error) => Err(failed(&error.into())),
         }
     }
 

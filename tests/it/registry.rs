@@ -24,6 +24,7 @@ mod faults;
 mod from;
 mod network;
 mod resume;
+mod room;
 mod sbom;
 
 const APP: &str = "docker.io/rehearsal/app:1.0.0";

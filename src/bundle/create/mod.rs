@@ -275,11 +275,9 @@ async fn fill(
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Filled, CreateError> {
-    let partial = output.set();
-    partial
-        .reserve(planned.size())
-        .map_err(CreateError::Write)?;
+    output.reserve(planned.size())?;
     let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
+    let partial = output.set();
     let stored = layers::pull(origin, &planned, partial, marks, scan, reporter).await?;
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
     for (digest, stored) in stored {
@@ -293,7 +291,7 @@ async fn fill(
         .map_err(LayoutError::Json)?;
     let sealed = planned.seal(&unpacked, bom)?;
     // Nobody knew how large the SBOM would be.
-    output.holds(sealed.size())?;
+    output.reserve(sealed.size())?;
     Ok(Filled { sealed, unpacked })
 }
 

@@ -37,12 +37,12 @@ impl Output {
         })
     }
 
-    /// Makes sure that it can have `size` bytes.
-    pub(super) fn holds(&self, size: u64) -> Result<(), CreateError> {
-        match self {
-            Self::Whole(_) => Ok(()),
-            Self::Parts(parts) => Ok(parts.cut().check(size)?),
+    /// Takes room for `size` bytes, so that it is known now whether they fit.
+    pub(super) fn reserve(&self, size: u64) -> Result<(), CreateError> {
+        if let Self::Parts(parts) = self {
+            parts.cut().check(size)?;
         }
+        self.set().reserve(size).map_err(CreateError::Write)
     }
 
     pub(super) fn set(&self) -> &PartialSet {

@@ -1,5 +1,6 @@
 //! What an error of making a bundle means to its maker.
 
+use std::io;
 use std::path::Path;
 
 use super::{Failure, Kind};
@@ -73,6 +74,20 @@ impl Failure {
     }
 }
 
+/// A bundle that cannot be written; `option` makes parts of it.
+fn unwritten(error: io::Error, option: &str) -> Failure {
+    let is_too_large = error.kind() == io::ErrorKind::FileTooLarge;
+    let failure = Failure::from(error);
+    if is_too_large {
+        failure.hint(format!(
+            "no file of that size can be there, and on FAT32 none of 4 GiB; cut the bundle into \
+             smaller parts: `{option}`"
+        ))
+    } else {
+        failure
+    }
+}
+
 impl From<InventoryError> for Failure {
     fn from(error: InventoryError) -> Self {
         Self::from_error(Kind::Config, &error)
@@ -94,7 +109,8 @@ impl From<PartError> for Failure {
         const COPY: &str = "copy this file again from where the bundle was made";
         let of = |kind| Self::from_error(kind, &error);
         match error {
-            PartError::Io(error) | PartError::Open(ArchiveError::Io(error)) => error.into(),
+            PartError::Io(error) => unwritten(error, "--size 4G"),
+            PartError::Open(ArchiveError::Io(error)) => error.into(),
             PartError::Verify(error) => own_output(error, "parts did not verify"),
             PartError::Untrusted { ref path, source } => Self::from(source).within(format!(
                 "part list `{}` is not to be trusted",
@@ -168,7 +184,9 @@ impl From<SbomError> for Failure {
 impl From<CreateError> for Failure {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::Write(error) => error.into(),
+            CreateError::Write(error) | CreateError::Parts(PartError::Io(error)) => {
+                unwritten(error, "--split 4G")
+            }
             CreateError::Spec(_) | CreateError::Image { .. } => {
                 Self::from_error(Kind::Config, &error)
             }
