@@ -150,7 +150,7 @@ mod tests {
         let secret = secrecy::ExposeSecret::expose_secret(&pair.secret);
         let key = crate::sign::SecretKey::parse(secret, None).unwrap();
         let manifest = fake.write(&dir.path().join("a.tar"), &key).unwrap();
-        let bom = Bom::of(&manifest, &layers);
+        let bom = Bom::of(&manifest, &layers).unwrap();
         (manifest, bom)
     }
 

@@ -168,6 +168,9 @@ pub enum CreateError {
         #[source]
         source: io::Error,
     },
+    /// The packages are too many to be listed.
+    #[error("cannot list the packages of the images")]
+    Bom(#[source] io::Error),
     /// The bundle cannot be laid out or signed.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -286,7 +289,10 @@ async fn fill(
     }
     let bom = options
         .sbom
-        .then(|| Bom::of(planned.manifest(), &contents).to_json())
+        .then(|| Bom::of(planned.manifest(), &contents))
+        .transpose()
+        .map_err(CreateError::Bom)?
+        .map(|bom| bom.to_json())
         .transpose()
         .map_err(LayoutError::Json)?;
     let sealed = planned.seal(&unpacked, bom)?;

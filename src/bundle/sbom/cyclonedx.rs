@@ -4,10 +4,12 @@
 //! serial number follows from the images.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::licence::{self, Licence};
 use super::packages::{Distribution, Manager, Package};
 use super::{ImageContent, LayerContent};
@@ -111,7 +113,15 @@ pub struct PackageKey {
 impl Bom {
     /// The bill of a bundle, out of the content of its layers by digest.
     /// Layers that are not among them count as empty.
-    pub fn of(manifest: &BundleManifest, layers: &BTreeMap<Digest, LayerContent>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData`: it would be larger than any reader takes.
+    pub fn of(
+        manifest: &BundleManifest,
+        layers: &BTreeMap<Digest, LayerContent>,
+    ) -> io::Result<Self> {
+        let mut budget = Budget::of_document();
         let images: BTreeMap<Digest, &BundleImage> = manifest
             .images
             .values()
@@ -128,6 +138,8 @@ impl Bom {
             let mut on = BTreeSet::new();
             for package in &content.packages {
                 let component = of_package(package, content.distribution.as_ref());
+                // Packages share their licences, what is written does not.
+                budget.take(component.weight())?;
                 on.insert(component.reference.clone());
                 components.insert((1, component.reference.clone()), component);
             }
@@ -146,7 +158,7 @@ impl Bom {
                 on: dependencies.iter().map(|image| image.of.clone()).collect(),
             },
         );
-        Self {
+        Ok(Self {
             format: "CycloneDX".to_owned(),
             spec_version: "1.5".to_owned(),
             serial_number: serial_number(manifest),
@@ -171,7 +183,7 @@ impl Bom {
             },
             components: components.into_values().collect(),
             dependencies,
-        }
+        })
     }
 
     /// The document.
@@ -205,6 +217,16 @@ impl Bom {
 }
 
 impl Component {
+    /// Bytes of its text, as often as it is written.
+    fn weight(&self) -> usize {
+        let licences = self.licenses.iter().map(|licence| match licence {
+            LicenceChoice::License(NamedLicence::Id(text) | NamedLicence::Name(text))
+            | LicenceChoice::Expression(text) => text.len(),
+        });
+        let once = self.name.len() + self.version.len() + self.purl.len();
+        once + 2 * self.reference.len() + licences.sum::<usize>()
+    }
+
     fn key(&self) -> PackageKey {
         let kind = self
             .purl

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-use super::packages::lines;
+use super::budget::{Budget, LICENCE, short};
+use super::packages::{licence_weight, lines};
 
 /// Licences that one package may name.
 const LICENCES: usize = 200;
@@ -13,9 +14,17 @@ const COMMON: &str = "/usr/share/common-licenses/";
 /// The licences that a copyright file names: the `License` fields of the
 /// machine-readable format, or what a free text refers to in Debian's
 /// collection of common licences.
-pub(super) fn debian(reader: &mut dyn Read) -> io::Result<Vec<String>> {
+pub(super) fn debian(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Vec<String>> {
     let mut machine_readable = None;
     let mut found = BTreeSet::new();
+    let mut keep = |found: &mut BTreeSet<String>, name: &str| {
+        if !found.contains(name) {
+            let name = short(name, LICENCE, "licence in a copyright file")?;
+            budget.take(licence_weight(&name))?;
+            found.insert(name);
+        }
+        Ok::<_, io::Error>(())
+    };
     lines(reader, |line| {
         if machine_readable.is_none() && !line.trim().is_empty() {
             machine_readable =
@@ -24,9 +33,11 @@ pub(super) fn debian(reader: &mut dyn Read) -> io::Result<Vec<String>> {
         if found.len() < LICENCES {
             if machine_readable == Some(true) {
                 let name = line.strip_prefix("License:").map(str::trim);
-                found.extend(name.filter(|name| !name.is_empty()).map(str::to_owned));
+                if let Some(name) = name.filter(|name| !name.is_empty()) {
+                    keep(&mut found, name)?;
+                }
             } else {
-                found.extend(common(line).map(str::to_owned));
+                common(line).try_for_each(|name| keep(&mut found, name))?;
             }
         }
         Ok(())
@@ -109,15 +120,25 @@ mod tests {
         let text = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
                     Files: *\nLicense: GPL-2+\n This is in /usr/share/common-licenses/GPL-3\n\n\
                     Files: b\nLicense: Expat\n\nLicense: GPL-2+\n text\n\nLicense:\n";
-        assert_eq!(debian(&mut text.as_bytes()).unwrap(), ["Expat", "GPL-2+"]);
+        assert_eq!(
+            debian(&mut text.as_bytes(), &mut Budget::of_layer()).unwrap(),
+            ["Expat", "GPL-2+"]
+        );
     }
 
     #[test]
     fn free_text_names_what_it_refers_to() {
         let text = "This is Debian's package of x.\nLicense: is not a field here\n\
                     see `/usr/share/common-licenses/LGPL-2.1'. and /usr/share/common-licenses/GPL-3.\n";
-        assert_eq!(debian(&mut text.as_bytes()).unwrap(), ["GPL-3", "LGPL-2.1"]);
-        assert!(debian(&mut "nothing".as_bytes()).unwrap().is_empty());
+        assert_eq!(
+            debian(&mut text.as_bytes(), &mut Budget::of_layer()).unwrap(),
+            ["GPL-3", "LGPL-2.1"]
+        );
+        assert!(
+            debian(&mut "nothing".as_bytes(), &mut Budget::of_layer())
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! from its images ([`Bom::of`]). Everything but the scan is pure, and the same
 //! layers give the same bytes.
 
+mod budget;
 mod cyclonedx;
 mod licence;
 mod packages;
@@ -18,6 +19,7 @@ pub use recompute::{SbomError, recompute, stored};
 pub use scan::{LayerContent, scan};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use packages::Distribution;
 use scan::Found;
@@ -75,11 +77,11 @@ impl ImageContent {
 
 /// The licences that Debian's copyright file of a package names. File and
 /// directory may be links to those of another package.
-fn licences(files: &BTreeMap<&str, &Found>, package: &str) -> Vec<String> {
+fn licences(files: &BTreeMap<&str, &Found>, package: &str) -> Arc<[String]> {
     let mut path = format!("usr/share/doc/{package}/copyright");
     for _ in 0..HOPS {
         match files.get(path.as_str()) {
-            Some(Found::Licences(licences)) => return licences.clone(),
+            Some(Found::Licences(licences)) => return Arc::clone(licences),
             Some(Found::Link(target)) => path.clone_from(target),
             _ => {
                 let Some(dir) = path.strip_suffix("/copyright") else {
@@ -92,7 +94,7 @@ fn licences(files: &BTreeMap<&str, &Found>, package: &str) -> Vec<String> {
             }
         }
     }
-    Vec::new()
+    Arc::new([])
 }
 
 #[cfg(test)]

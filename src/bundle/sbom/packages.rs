@@ -1,6 +1,9 @@
 //! The databases of Debian's and Alpine's package managers.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use super::budget::{Budget, LICENCE, WORD, short};
 
 /// Bytes of the longest line that is looked at; of a longer one only these.
 const LINE: u64 = 64 << 10;
@@ -27,8 +30,22 @@ pub struct Package {
     pub version: String,
     /// Such as `amd64`; may be empty.
     pub architecture: String,
-    /// Licences, as they are written down.
-    pub licences: Vec<String>,
+    /// Licences, as they are written down. Many packages may share them.
+    pub licences: Arc<[String]>,
+}
+
+impl Package {
+    /// Bytes that it takes, the licences of apk's packages included.
+    fn weight(&self) -> usize {
+        let licences: usize = self.licences.iter().map(|text| licence_weight(text)).sum();
+        let text = self.name.len() + self.version.len() + self.architecture.len();
+        size_of::<Self>() + text + licences
+    }
+}
+
+/// Bytes that a licence takes.
+pub(super) fn licence_weight(text: &str) -> usize {
+    size_of::<String>() + text.len()
 }
 
 /// `/etc/os-release`, as far as package names depend on it.
@@ -41,51 +58,60 @@ pub struct Distribution {
 }
 
 /// Reads `status` of dpkg, or one of the files below `status.d`.
-pub(super) fn dpkg(reader: &mut dyn Read) -> io::Result<Vec<Package>> {
-    paragraphs(reader, Manager::Dpkg, |package, installed, line| {
-        let Some((field, value)) = line.split_once(':') else {
-            return;
-        };
-        let value = value.trim();
-        match field {
-            "Package" => value.clone_into(&mut package.name),
-            "Version" => value.clone_into(&mut package.version),
-            "Architecture" => value.clone_into(&mut package.architecture),
-            // The third word; files below `status.d` have none of them.
-            "Status" => *installed = value.ends_with(" installed"),
-            _ => {}
-        }
-    })
+pub(super) fn dpkg(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Vec<Package>> {
+    paragraphs(
+        reader,
+        Manager::Dpkg,
+        budget,
+        |package, installed, field, value| {
+            let value = value.trim();
+            match field {
+                "Package" => package.name = word(field, value)?,
+                "Version" => package.version = word(field, value)?,
+                "Architecture" => package.architecture = word(field, value)?,
+                // The third word; files below `status.d` have none of them.
+                "Status" => *installed = value.ends_with(" installed"),
+                _ => {}
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Reads `installed` of apk.
-pub(super) fn apk(reader: &mut dyn Read) -> io::Result<Vec<Package>> {
-    paragraphs(reader, Manager::Apk, |package, _, line| {
-        let Some((field, value)) = line.split_once(':') else {
-            return;
-        };
+pub(super) fn apk(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Vec<Package>> {
+    paragraphs(reader, Manager::Apk, budget, |package, _, field, value| {
         match field {
-            "P" => value.clone_into(&mut package.name),
-            "V" => value.clone_into(&mut package.version),
-            "A" => value.clone_into(&mut package.architecture),
-            "L" => package.licences = vec![value.trim().to_owned()],
+            "P" => package.name = word(field, value)?,
+            "V" => package.version = word(field, value)?,
+            "A" => package.architecture = word(field, value)?,
+            "L" => {
+                let licence = short(value.trim(), LICENCE, "licence of a package")?;
+                package.licences = Arc::new([licence]);
+            }
             _ => {}
         }
+        Ok(())
     })
+}
+
+fn word(field: &str, value: &str) -> io::Result<String> {
+    short(value, WORD, &format!("`{field}` of a package"))
 }
 
 /// Both databases are paragraphs of `field:value` lines.
 fn paragraphs(
     reader: &mut dyn Read,
     manager: Manager,
-    mut take: impl FnMut(&mut Package, &mut bool, &str),
+    budget: &mut Budget,
+    mut take: impl FnMut(&mut Package, &mut bool, &str, &str) -> io::Result<()>,
 ) -> io::Result<Vec<Package>> {
     let blank = || Package {
         manager,
         name: String::new(),
         version: String::new(),
         architecture: String::new(),
-        licences: Vec::new(),
+        licences: Arc::new([]),
     };
     let mut packages = Vec::new();
     let (mut package, mut installed) = (blank(), true);
@@ -97,6 +123,7 @@ fn paragraphs(
                     format!("a package database names more than {PACKAGES} packages"),
                 ));
             }
+            budget.take(package.weight())?;
             packages.push(package);
         }
         Ok(())
@@ -105,8 +132,8 @@ fn paragraphs(
         if line.is_empty() {
             finish(std::mem::replace(&mut package, blank()), installed)?;
             installed = true;
-        } else {
-            take(&mut package, &mut installed, line);
+        } else if let Some((field, value)) = line.split_once(':') {
+            take(&mut package, &mut installed, field, value)?;
         }
         Ok(())
     })?;
@@ -119,10 +146,13 @@ pub(super) fn os_release(reader: &mut dyn Read) -> io::Result<Option<Distributio
     let (mut id, mut version) = (None, String::new());
     lines(reader, |line| {
         if let Some((field, value)) = line.split_once('=') {
-            let value = value.trim().trim_matches(['"', '\'']).to_owned();
+            let value = || {
+                let value = value.trim().trim_matches(['"', '\'']);
+                short(value, WORD, &format!("`{field}` in `os-release`"))
+            };
             match field {
-                "ID" => id = Some(value),
-                "VERSION_ID" => version = value,
+                "ID" => id = Some(value()?),
+                "VERSION_ID" => version = value()?,
                 _ => {}
             }
         }
@@ -162,7 +192,7 @@ mod tests {
                       Description: C\n Package: not a field\n\n\
                       Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
                       Package: tzdata\nVersion: 2025b\nArchitecture: all";
-        let found = dpkg(&mut status.as_bytes()).unwrap();
+        let found = dpkg(&mut status.as_bytes(), &mut Budget::of_layer()).unwrap();
         let names: Vec<_> = found
             .iter()
             .map(|one| (one.name.as_str(), one.version.as_str()))
@@ -174,10 +204,10 @@ mod tests {
     #[test]
     fn apk_names_licences() {
         let installed = "C:Q1=\nP:musl\nV:1.2.5-r9\nA:x86_64\nL:MIT\n\nP:busybox\nV:1.37.0-r12\nA:x86_64\nL:GPL-2.0-only\n\n";
-        let found = apk(&mut installed.as_bytes()).unwrap();
+        let found = apk(&mut installed.as_bytes(), &mut Budget::of_layer()).unwrap();
         assert_eq!(found.len(), 2);
         assert_eq!(
-            (found[1].name.as_str(), found[1].licences.as_slice()),
+            (found[1].name.as_str(), &*found[1].licences),
             ("busybox", &["GPL-2.0-only".to_owned()][..])
         );
     }
@@ -188,14 +218,18 @@ mod tests {
             .as_bytes()
             .chain(io::repeat(b'x').take(3 << 20))
             .chain("\nArchitecture: all".as_bytes());
-        let found = dpkg(&mut endless).unwrap();
+        let found = dpkg(&mut endless, &mut Budget::of_layer()).unwrap();
         assert_eq!(found[0].architecture, "all");
     }
 
     #[test]
     fn a_database_without_end_is_refused() {
         let one = "P:a\nV:1\n\n";
-        let error = apk(&mut one.repeat(PACKAGES + 1).as_bytes()).unwrap_err();
+        let error = apk(
+            &mut one.repeat(PACKAGES + 1).as_bytes(),
+            &mut Budget::of_layer(),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("more than"), "{error}");
     }
 

@@ -30,6 +30,9 @@ pub enum SbomError {
         #[source]
         source: io::Error,
     },
+    /// The packages are too many to be listed.
+    #[error("cannot list the packages of the images")]
+    Content(#[source] io::Error),
     /// The document is no JSON of the right shape.
     #[error("software bill of materials cannot be read or written")]
     Json(#[from] serde_json::Error),
@@ -75,7 +78,7 @@ pub fn recompute(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Bom, SbomEr
         step.progress(done);
     }
     step.finish(Outcome::Done, None);
-    Ok(Bom::of(manifest, &contents))
+    Bom::of(manifest, &contents).map_err(SbomError::Content)
 }
 
 /// Reads a layer to its end, so that its hash was checked, but not beyond

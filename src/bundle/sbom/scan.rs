@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::sync::Arc;
 
+use super::budget::Budget;
 use super::licence;
 use super::packages::{self, Distribution, Package};
 use crate::oci::layer::{Kind, LayerEntry, plain, walk};
@@ -22,7 +24,7 @@ const DOC: &str = "usr/share/doc/";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Packages(Vec<Package>),
-    Licences(Vec<String>),
+    Licences(Arc<[String]>),
     Distribution(Distribution),
     /// Another path, from the root.
     Link(String),
@@ -55,8 +57,13 @@ impl LayerContent {
 }
 
 /// Reads an inflated layer and keeps what its package databases say.
+///
+/// # Errors
+///
+/// It cannot be read, is no tar, or says more than any honest layer.
 pub fn scan(layer: &mut dyn Read) -> io::Result<LayerContent> {
     let mut content = LayerContent::default();
+    let mut budget = Budget::of_layer();
     walk(layer, |entry, body| {
         if content.size() >= KEPT {
             return Err(io::Error::new(
@@ -64,30 +71,41 @@ pub fn scan(layer: &mut dyn Read) -> io::Result<LayerContent> {
                 format!("a layer has more than {KEPT} paths that matter"),
             ));
         }
-        keep(&mut content, entry, body)
+        keep(&mut content, entry, body, &mut budget)
     })?;
     Ok(content)
 }
 
-fn keep(content: &mut LayerContent, entry: &LayerEntry, body: &mut dyn Read) -> io::Result<()> {
+fn keep(
+    content: &mut LayerContent,
+    entry: &LayerEntry,
+    body: &mut dyn Read,
+    budget: &mut Budget,
+) -> io::Result<()> {
     let path = entry.path.as_str();
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name == OPAQUE {
         if matters(dir) {
-            content.opaque.insert(dir.to_owned());
+            content.opaque.insert(own(dir, budget)?);
         }
     } else if let Some(hidden) = name.strip_prefix(WHITEOUT) {
         let hidden = plain(&format!("{dir}/{hidden}"));
         if matters(&hidden) {
-            content.hidden.insert(hidden);
+            content.hidden.insert(own(&hidden, budget)?);
         }
-    } else if let Some(found) = look(entry, body)? {
-        content.files.insert(path.to_owned(), found);
+    } else if let Some(found) = look(entry, body, budget)? {
+        content.files.insert(own(path, budget)?, found);
     } else if entry.kind != Kind::Directory && matters(path) {
         // Something else now lies where a file or directory was.
-        content.hidden.insert(path.to_owned());
+        content.hidden.insert(own(path, budget)?);
     }
     Ok(())
+}
+
+/// A path to be kept, with room for what is said of it.
+fn own(path: &str, budget: &mut Budget) -> io::Result<String> {
+    budget.take(size_of::<(String, Found)>() + path.len())?;
+    Ok(path.to_owned())
 }
 
 /// Whether a path holds something that is kept, or is on the way to it.
@@ -115,7 +133,7 @@ fn matters(path: &str) -> bool {
     doc.unwrap_or_else(|| database || ROOTS.iter().any(|root| within(path, root)))
 }
 
-fn look(entry: &LayerEntry, body: &mut dyn Read) -> io::Result<Option<Found>> {
+fn look(entry: &LayerEntry, body: &mut dyn Read, budget: &mut Budget) -> io::Result<Option<Found>> {
     let path = entry.path.as_str();
     let doc = path.strip_prefix(DOC);
     let copyright = doc.and_then(|rest| rest.strip_suffix("/copyright"));
@@ -123,28 +141,34 @@ fn look(entry: &LayerEntry, body: &mut dyn Read) -> io::Result<Option<Found>> {
     let is_package_dir = doc.is_some_and(|rest| !rest.contains('/'));
     match entry.kind {
         Kind::Symlink if is_copyright || is_package_dir => {
+            budget.take(entry.target.len())?;
             let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
             return Ok(resolve(dir, &entry.target).map(Found::Link));
         }
-        Kind::Hardlink if is_copyright => return Ok(Some(Found::Link(plain(&entry.target)))),
+        Kind::Hardlink if is_copyright => {
+            budget.take(entry.target.len())?;
+            return Ok(Some(Found::Link(plain(&entry.target))));
+        }
         Kind::File => {}
         _ => return Ok(None),
     }
     if is_copyright {
-        return licence::debian(&mut body.take(COPYRIGHT))
-            .map(|found| Some(Found::Licences(found)));
+        return licence::debian(&mut body.take(COPYRIGHT), budget)
+            .map(|found| Some(Found::Licences(found.into())));
     }
     match path {
-        "var/lib/dpkg/status" => packages::dpkg(body).map(|found| Some(Found::Packages(found))),
+        "var/lib/dpkg/status" => {
+            packages::dpkg(body, budget).map(|found| Some(Found::Packages(found)))
+        }
         "lib/apk/db/installed" | "usr/lib/apk/db/installed" => {
-            packages::apk(body).map(|found| Some(Found::Packages(found)))
+            packages::apk(body, budget).map(|found| Some(Found::Packages(found)))
         }
         "etc/os-release" | "usr/lib/os-release" => {
             Ok(packages::os_release(body)?.map(Found::Distribution))
         }
         // Images without a package manager: one file each, and checksums.
         _ if path.starts_with("var/lib/dpkg/status.d/") && !path.ends_with(".md5sums") => {
-            packages::dpkg(body).map(|found| Some(Found::Packages(found)))
+            packages::dpkg(body, budget).map(|found| Some(Found::Packages(found)))
         }
         _ => Ok(None),
     }

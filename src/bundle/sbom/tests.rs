@@ -19,6 +19,10 @@ enum Put<'a> {
 use Put::{File, Hard, Link};
 
 fn layer(entries: &[Put<'_>]) -> LayerContent {
+    scanned(entries).unwrap()
+}
+
+fn scanned(entries: &[Put<'_>]) -> std::io::Result<LayerContent> {
     let mut tar = tar::Builder::new(Vec::new());
     for entry in entries {
         let mut header = tar::Header::new_gnu();
@@ -38,7 +42,7 @@ fn layer(entries: &[Put<'_>]) -> LayerContent {
             }
         }
     }
-    scan(&mut tar.into_inner().unwrap().as_slice()).unwrap()
+    scan(&mut tar.into_inner().unwrap().as_slice())
 }
 
 fn names(layers: &[LayerContent]) -> Vec<String> {
@@ -56,7 +60,7 @@ fn licences_of(layers: &[LayerContent], name: &str) -> Vec<String> {
         .packages
         .into_iter()
         .find(|package| package.name == name);
-    found.unwrap().licences
+    found.unwrap().licences.to_vec()
 }
 
 #[test]
@@ -152,6 +156,97 @@ fn links_in_a_circle_lead_nowhere() {
     assert!(licences_of(&layers, "base-files").is_empty());
 }
 
+/// What is refused, and with which words.
+#[track_caller]
+fn refuses(entries: &[Put<'_>], words: &str) {
+    let error = scanned(entries).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+fn status(packages: usize, version: &str) -> String {
+    (0..packages)
+        .map(|at| format!("Package: lib{at}\nVersion: {version}\nArchitecture: amd64\n\n"))
+        .collect::<Vec<_>>()
+        .concat()
+}
+
+/// The most that one copyright file may name.
+fn many_licences() -> String {
+    let licences = (0..200).map(|at| format!("License: {at}{}\n", "x".repeat(1000)));
+    DEP5.to_owned() + &licences.collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn no_layer_holds_more_than_any_honest_one() {
+    // A large system, all of it in one layer.
+    let honest = status(10_000, "1:2.3.4+dfsg-5ubuntu6.7");
+    scanned(&[File("var/lib/dpkg/status", &honest)]).unwrap();
+
+    let dpkg = "var/lib/dpkg/status";
+    let (word, long) = ("x".repeat(256), "x".repeat(257));
+    scanned(&[File(dpkg, &status(10, &word))]).unwrap();
+    refuses(
+        &[File(dpkg, &status(1, &long))],
+        "`Version` of a package has 257 bytes, more than 256",
+    );
+    let apk = format!("P:a\nV:1\nL:{}\n", "x".repeat(1025));
+    refuses(&[File("lib/apk/db/installed", &apk)], "more than 1024");
+    let copyright = format!("{DEP5}License: {}\n", "x".repeat(1025));
+    refuses(
+        &[File("usr/share/doc/a/copyright", &copyright)],
+        "licence in a copyright file has 1025 bytes",
+    );
+    let release = format!("ID={long}\n");
+    refuses(&[File("etc/os-release", &release)], "`ID` in `os-release`");
+
+    // Each is short enough, all of them are not.
+    refuses(&[File(dpkg, &status(30_000, &word))], "more than 8 MiB");
+    let copyright = many_licences();
+    let paths: Vec<_> = (0..50)
+        .map(|at| format!("usr/share/doc/lib{at}/copyright"))
+        .collect();
+    let files: Vec<_> = paths.iter().map(|path| File(path, &copyright)).collect();
+    refuses(&files, "more than 8 MiB");
+    let paths: Vec<_> = (0..100)
+        .map(|at| format!("usr/share/doc/{at}{}", "x".repeat(100_000)))
+        .collect();
+    let links: Vec<_> = paths.iter().map(|path| Link(path, "a")).collect();
+    refuses(&links, "more than 8 MiB");
+    let targets: Vec<_> = (0..100)
+        .map(|at| format!("{at}{}", "x".repeat(100_000)))
+        .collect();
+    let paths: Vec<_> = (0..100).map(|at| format!("usr/share/doc/{at}")).collect();
+    let links: Vec<_> = paths
+        .iter()
+        .zip(&targets)
+        .map(|(path, target)| Link(path, target))
+        .collect();
+    refuses(&links, "more than 8 MiB");
+}
+
+/// A hundred packages that share one file of licences write it a hundred
+/// times.
+#[test]
+fn a_document_that_no_reader_takes_is_not_made() {
+    let (manifest, mut layers) = bundle();
+    let paths: Vec<_> = (1..100)
+        .map(|at| format!("usr/share/doc/lib{at}"))
+        .collect();
+    let (databases, copyright) = (status(100, "1"), many_licences());
+    let mut entries = vec![
+        File("var/lib/dpkg/status", &databases),
+        File("usr/share/doc/lib0/copyright", &copyright),
+    ];
+    entries.extend(paths.iter().map(|path| Link(path, "lib0")));
+    let content = layer(&entries);
+    for layer in layers.values_mut() {
+        *layer = content.clone();
+    }
+    let error = Bom::of(&manifest, &layers).unwrap_err();
+    assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
+}
+
 fn bundle() -> (BundleManifest, BTreeMap<Digest, LayerContent>) {
     let files: &[(&str, &[u8])] = &[
         ("etc/os-release", b"ID=debian\nVERSION_ID=12\n"),
@@ -181,7 +276,7 @@ fn bundle() -> (BundleManifest, BTreeMap<Digest, LayerContent>) {
 #[test]
 fn the_document_names_each_package_once_and_every_image_that_has_it() {
     let (manifest, layers) = bundle();
-    let bom = Bom::of(&manifest, &layers);
+    let bom = Bom::of(&manifest, &layers).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&bom.to_json().unwrap()).unwrap();
     assert_eq!(json["specVersion"], "1.5");
     assert_eq!(json["metadata"]["timestamp"], "2026-01-02T03:04:05Z");
@@ -219,13 +314,13 @@ fn the_document_names_each_package_once_and_every_image_that_has_it() {
         [8, 4, 4, 4, 12]
     );
     assert_eq!(Bom::parse(&bom.to_json().unwrap()).unwrap(), bom);
-    assert_eq!(Bom::of(&manifest, &layers), bom);
+    assert_eq!(Bom::of(&manifest, &layers).unwrap(), bom);
 }
 
 #[test]
 fn packages_of_an_image_are_read_back() {
     let (manifest, layers) = bundle();
-    let bom = Bom::of(&manifest, &layers);
+    let bom = Bom::of(&manifest, &layers).unwrap();
     let packages = bom.packages(&manifest.images["app"].manifest);
     let key = PackageKey {
         kind: "deb".to_owned(),

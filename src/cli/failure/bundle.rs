@@ -208,6 +208,12 @@ impl From<CreateError> for Failure {
             CreateError::Verify(error) => {
                 own_output(error, "bundle did not verify after it was written")
             }
+            CreateError::Scan { .. } | CreateError::Bom(_) => {
+                Self::from_error(Kind::Failed, &error).hint(
+                    "find out what is in that image; `--no-sbom` makes the bundle without the list \
+                     of packages",
+                )
+            }
             CreateError::Local(ref local) => Self::local(&error, local),
             CreateError::Engine(error) => error.into(),
             CreateError::NotInEngine {

@@ -98,3 +98,25 @@ fn two_bundles_differ_by_images_layers_packages_and_bytes() {
         .unwrap();
     assert_eq!(refused.status.code(), Some(4));
 }
+
+#[test]
+fn a_layer_whose_packages_cannot_be_listed_can_still_be_bundled() {
+    let registry = LocalRegistry::start();
+    registry.push("rehearsal/gateway:1.0.0", &gateway());
+    let status = format!("Package: a\nVersion: {}\n", "1".repeat(300));
+    registry.push("rehearsal/app:1.0.0", &debian(&status));
+    let desk = Desk::new();
+    let (docker, quay) = (
+        format!("docker.io={}", registry.address()),
+        format!("quay.io={}", registry.address()),
+    );
+    let create = Desk::create(&docker, &quay);
+    let refused = desk.command(&create).output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    for word in ["packages in layer", "more than 256", "`--no-sbom`"] {
+        assert!(text.contains(word), "no `{word}` in: {text}");
+    }
+    assert!(!desk.path("a.tar").exists());
+    desk.lfctl(&[&create[..], &["--no-sbom"]].concat());
+}

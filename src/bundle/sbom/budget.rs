@@ -1,0 +1,69 @@
+//! How much of a layer, and of all of them, is kept.
+//!
+//! Layers come from anywhere. What is counted is the text and the values
+//! around it, so that many short things weigh as well.
+
+use std::io;
+
+/// Bytes that are kept of one layer. A system with 5,000 packages has less
+/// than 2 MiB.
+const LAYER: usize = 8 << 20;
+/// Bytes of a list of packages; no reader takes a larger document.
+const DOCUMENT: usize = 16 << 20;
+/// Bytes of a name, a version, or whatever else is a word.
+pub(super) const WORD: usize = 256;
+/// Bytes of a licence.
+pub(super) const LICENCE: usize = 1 << 10;
+
+/// What may still be kept.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: usize,
+    refusal: &'static str,
+}
+
+impl Budget {
+    /// For one layer.
+    pub(super) fn of_layer() -> Self {
+        Self {
+            left: LAYER,
+            refusal: "a layer has more than 8 MiB of packages, licences and paths that matter",
+        }
+    }
+
+    /// For the document.
+    pub(super) fn of_document() -> Self {
+        Self {
+            left: DOCUMENT,
+            refusal: "the list of packages would be larger than 16 MiB",
+        }
+    }
+
+    /// Takes so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData`: they are not left.
+    pub(super) fn take(&mut self, bytes: usize) -> io::Result<()> {
+        self.left = self
+            .left
+            .checked_sub(bytes)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, self.refusal))?;
+        Ok(())
+    }
+}
+
+/// A text of at most `limit` bytes.
+///
+/// # Errors
+///
+/// `InvalidData`: it is longer.
+pub(super) fn short(text: &str, limit: usize, what: &str) -> io::Result<String> {
+    if text.len() <= limit {
+        return Ok(text.to_owned());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{what} has {} bytes, more than {limit}", text.len()),
+    ))
+}
