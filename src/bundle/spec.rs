@@ -10,6 +10,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Platform, Release, UpgradeRules};
+use crate::oci::digest::Digest;
 use crate::sign::TrustStatement;
 use crate::stack::Stack;
 use crate::stack::validate::validate;
@@ -190,6 +191,8 @@ pub fn parse_reference(text: &str) -> Result<Reference, String> {
             tag = tag.split('-').next().unwrap_or(tag)
         ));
     }
+    let digest = reference.digest().map(str::parse::<Digest>).transpose();
+    digest.map_err(|error| format!("is pinned to what cannot be checked: {error}"))?;
     if reference.whole() != text {
         return Err(format!(
             "leaves out where the image comes from; write `{}`",
@@ -249,6 +252,19 @@ mod tests {
         ] {
             let problem = parse_reference(bad).unwrap_err();
             assert!(problem.contains(hint), "{bad}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_digest_that_cannot_be_checked_is_refused() {
+        for bad in [
+            format!("sha512:{}", "0".repeat(128)),
+            format!("sha384:{}", "0".repeat(96)),
+            format!("sha256:{}", "A".repeat(64)),
+        ] {
+            let text = format!("docker.io/library/redis:7.2.5@{bad}");
+            let problem = parse_reference(&text).unwrap_err();
+            assert!(problem.contains("cannot be checked"), "{bad}: {problem}");
         }
     }
 

@@ -24,7 +24,7 @@ use crate::bundle::spec::{BundleSpec, SpecError, parse_reference, tagged};
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, SaveBody};
 use crate::oci::digest::Digest;
-use crate::oci::image::{Image, config_of};
+use crate::oci::image::{Image, ImageError, config_of};
 use crate::oci::local::{LayoutDir, LocalError, Saved, Wanted};
 use crate::oci::registry::{Blob, Registry};
 use crate::report::event::{Outcome, Reporter, Step, Unit};
@@ -75,11 +75,17 @@ impl Source {
         platform: &Platform,
     ) -> Result<Image, CreateError> {
         let name = tagged(reference);
+        // What cannot be checked must not pass as unpinned.
+        let pinned = reference.digest().map(str::parse).transpose();
+        let pinned = pinned.map_err(|source| CreateError::Image {
+            reference: reference.whole(),
+            source: ImageError::Digest(source),
+        })?;
         let wanted = Wanted {
             name: &name,
             os: &platform.os,
             architecture: &platform.architecture,
-            pinned: reference.digest().and_then(|digest| digest.parse().ok()),
+            pinned,
         };
         match self {
             Self::Registry(registry) => pulled(registry, reference, platform).await,

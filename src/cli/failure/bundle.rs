@@ -37,7 +37,9 @@ impl Failure {
         const AGAIN: &str = "run the same command again";
         let failed = Self::from_error(Kind::Failed, error);
         match registry {
-            RegistryError::Content { .. } => Self::from_error(Kind::NotTrusted, error),
+            RegistryError::Content { .. } | RegistryError::Digest { .. } => {
+                Self::from_error(Kind::NotTrusted, error)
+            }
             RegistryError::Authority(_) => Self::from_error(Kind::Usage, error),
             RegistryError::Request { source, .. } => match source.as_ref() {
                 RequestError::NoLogin(name) | RequestError::Refused(name) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use super::credentials::HelperError;
-use crate::oci::digest::Digest;
+use crate::oci::digest::{Digest, ParseDigestError};
 
 /// What can go wrong with a registry.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,17 @@ pub enum RegistryError {
         registry: String,
         /// The bytes that are accepted.
         limit: u64,
+    },
+    /// A manifest is named by a digest of another kind than sha256.
+    #[error("{what} of {registry} cannot be checked")]
+    Digest {
+        /// What was to be asked for.
+        what: String,
+        /// Who names it, or was to be asked.
+        registry: String,
+        /// The digest.
+        #[source]
+        source: ParseDigestError,
     },
     /// A document that cannot be read.
     #[error("answer of {registry} for {what} cannot be read")]

@@ -290,6 +290,12 @@ impl Registry {
     async fn manifest(&self, reference: &Reference) -> Result<Vec<u8>, RegistryError> {
         let image = self.routed(reference);
         let what = format!("`{reference}`");
+        let pinned = reference.digest().map(str::parse).transpose();
+        let pinned = pinned.map_err(|source| RegistryError::Digest {
+            what: what.clone(),
+            registry: self.name(reference),
+            source,
+        })?;
         let limit = self.client.patience.document;
         let mut failures = 0;
         let bytes = loop {
@@ -308,7 +314,7 @@ impl Registry {
                 }
             }
         };
-        match reference.digest().and_then(|text| text.parse().ok()) {
+        match pinned {
             Some(wanted) => self.check(&what, reference, wanted, bytes),
             None => Ok(bytes),
         }

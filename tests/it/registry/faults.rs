@@ -443,3 +443,29 @@ fn a_manifest_other_than_the_one_its_index_names_is_refused() {
     let text = refused(&address, patient(1));
     assert!(text.contains("answered with other content"), "{text}");
 }
+
+#[test]
+fn an_index_that_names_a_manifest_by_another_kind_of_digest_is_refused() {
+    let digest = format!("sha512:{}", "0".repeat(128));
+    let index = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": digest,
+            "size": app(2).manifest.len(),
+            "platform": {"os": "linux", "architecture": "amd64"},
+        }],
+    });
+    let mut answers = honest();
+    let base = "/v2/rehearsal/app/manifests";
+    answers.insert(format!("{base}/1.0.0"), index.to_string().into_bytes());
+    answers.insert(format!("{base}/{digest}"), app(2).manifest);
+    let address = serve(move |asked, stream| {
+        let path = asked.path.split('?').next().unwrap();
+        let _ = stream.write_all(&ok(&answers[path]));
+    });
+    let text = refused(&address, patient(1));
+    assert!(text.contains("cannot be checked"), "{text}");
+    assert!(text.contains("not a digest of the form sha256"), "{text}");
+}
