@@ -192,7 +192,13 @@ pub fn parse_reference(text: &str) -> Result<Reference, String> {
         ));
     }
     let digest = reference.digest().map(str::parse::<Digest>).transpose();
-    digest.map_err(|error| format!("is pinned to what cannot be checked: {error}"))?;
+    let digest = digest.map_err(|error| format!("is pinned to what cannot be checked: {error}"))?;
+    if digest.is_none() && !is_exact(tag) {
+        return Err(format!(
+            "may move: `{tag}` is no exact version; write one, such as `{name}:1.2.3`, or add the \
+             digest, as in `{name}:{tag}@sha256:…`"
+        ));
+    }
     if reference.whole() != text {
         return Err(format!(
             "leaves out where the image comes from; write `{}`",
@@ -207,6 +213,32 @@ fn is_bare_major(tag: &str) -> bool {
     let version = tag.split('-').next().unwrap_or(tag);
     let digits = version.strip_prefix('v').unwrap_or(version);
     (1..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a tag names one release, as far as its spelling can tell: it holds
+/// a version of at least two numbers (`17.7`, `v1.2.3`, `7.2.11-alpine`) or a
+/// day (`20260102`, `RELEASE.2025-09-07T16-13-09Z`). A number behind letters,
+/// as in `lts-alpine3.20`, is that of something else.
+fn is_exact(tag: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_version = |word: &str| {
+        let mut parts = word.strip_prefix('v').unwrap_or(word).split('.');
+        parts.next().is_some_and(is_number) && parts.next().is_some_and(is_number)
+    };
+    let is_day = |word: &str| word.len() >= 8 && is_number(word);
+    let is_exact = |word: &str| is_version(word) || is_day(word);
+    tag.split(['-', '_']).any(is_exact) || holds_day(tag)
+}
+
+/// Whether a text holds a day such as `2025-09-07`.
+fn holds_day(text: &str) -> bool {
+    let is_day = |bytes: &[u8]| {
+        bytes.iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+    };
+    text.as_bytes().windows(10).any(is_day)
 }
 
 /// A reference as operators see it: with its tag and without a digest, since
@@ -232,7 +264,16 @@ mod tests {
             "docker.io/langfuse/langfuse:3.225.4",
             "cgr.dev/chainguard/minio:RELEASE.2025-10-15T17-29-55Z",
             "127.0.0.1:5000/a/b:20260102",
+            "docker.io/library/postgres:17.7",
+            "docker.io/library/redis:7.2.11-alpine",
+            "docker.io/library/redis:7.2.11-alpine3.21",
+            "docker.io/clickhouse/clickhouse-server:25.8.2.29-alpine",
+            "docker.io/library/debian:bookworm-20260102-slim",
+            "quay.io/a/b:v1.2.3",
+            "quay.io/a/b:release-1.2.3_4",
+            "quay.io/a/b:1.2.3rc1",
             &format!("docker.io/library/redis:7.2.5@{digest}"),
+            &format!("docker.io/library/redis:stable@{digest}"),
         ] {
             parse_reference(good).unwrap();
         }
@@ -248,6 +289,18 @@ mod tests {
             ("docker.io/library/redis:7", "redis:7.2.3"),
             ("docker.io/library/redis:v7", "redis:v7.2.3"),
             ("docker.io/library/redis:7-alpine", "redis:7.2.3"),
+            ("docker.io/library/redis:7-alpine3.20", "redis:7.2.3"),
+            ("docker.io/library/redis:stable", "redis:1.2.3"),
+            ("docker.io/library/redis:stable", "redis:stable@sha256:"),
+            ("docker.io/library/redis:edge", "no exact version"),
+            ("docker.io/library/redis:alpine", "no exact version"),
+            ("docker.io/library/redis:alpine3.20", "no exact version"),
+            ("docker.io/library/redis:bookworm", "no exact version"),
+            ("docker.io/library/node:lts-alpine3.20", "no exact version"),
+            ("quay.io/a/b:main", "no exact version"),
+            ("quay.io/a/b:sha-1234567", "no exact version"),
+            ("quay.io/a/b:1.x", "no exact version"),
+            ("quay.io/a/b:20260", "no exact version"),
             ("docker.io/library/Redis:7.1", "cannot be read"),
         ] {
             let problem = parse_reference(bad).unwrap_err();

@@ -136,7 +136,8 @@ impl Args {
         let options = Options {
             base,
             from,
-            lock: lock.clone().filter(|_| self.locked),
+            lock,
+            locked: self.locked,
             platform: self.platform,
             registry: registry::Options {
                 mirrors: self.mirror,
@@ -155,9 +156,9 @@ impl Args {
             Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
                 .hint("run the same command again; what was pulled is not pulled again")
         })??;
-        if options.lock.is_none() {
+        if !options.locked {
             // Other platforms stay locked to what they were.
-            let mut lock = lock.unwrap_or_default();
+            let mut lock = options.lock.unwrap_or_default();
             lock.platforms.insert(created.platform, created.lock);
             write_atomically(&lock_file, lock.to_text()?.as_bytes(), 0o644)?;
         }

@@ -81,6 +81,7 @@ fn options(address: &str, output: &Path) -> Options {
             ..registry::Options::default()
         },
         lock: None,
+        locked: true,
         created: None,
         sbom: true,
         output: output.to_owned(),
@@ -534,6 +535,18 @@ fn the_program_makes_locks_verifies_and_shows_a_bundle() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("moved"));
     // The bundle that was there is untouched.
     desk.lfctl(&verify);
+
+    // Whoever does not ask for the lock is told what it said before.
+    let made = desk.command(&create).output().unwrap();
+    let text = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{text}");
+    let (before, now) = (app(2).manifest, app(99).manifest);
+    let (before, now) = (Digest::of(&before), Digest::of(&now));
+    let moved = format!("`{APP}` moved: it is now {now}, it was {before}");
+    assert!(text.contains(&moved), "{text}");
+    assert!(!text.contains(GATEWAY), "{text}");
+    let again = desk.command(&create).output().unwrap();
+    assert!(!String::from_utf8_lossy(&again.stderr).contains("moved"));
 }
 
 #[test]

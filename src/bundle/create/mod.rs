@@ -56,8 +56,10 @@ pub struct Options {
     pub from: ImagesFrom,
     /// How to reach registries.
     pub registry: registry::Options,
-    /// Refuse images other than these.
+    /// What the references stood for before.
     pub lock: Option<Lock>,
+    /// Refuse images other than those in the lock.
+    pub locked: bool,
     /// When the bundle is said to be made, instead of its newest image.
     pub created: Option<Timestamp>,
     /// Look into every layer for the packages in it.

@@ -12,7 +12,7 @@ use crate::bundle::manifest::Platform;
 use crate::bundle::spec::{BundleSpec, SpecError, parse_reference};
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
-use crate::report::event::{Outcome, Reporter, Step, Unit};
+use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
 
 /// Images by their key in the spec.
 pub(super) type Resolved = BTreeMap<String, (Reference, Image)>;
@@ -33,24 +33,8 @@ pub(super) async fn resolve(
         Some(distinct.len() as u64),
         Unit::Items,
     );
-    let name = platform.to_string();
-    let locked = match &options.lock {
-        Some(lock) => {
-            let locked = lock.platforms.get(&name);
-            Some(locked.ok_or_else(|| {
-                CreateError::LockPlatform {
-                    found: lock
-                        .platforms
-                        .keys()
-                        .cloned()
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                    wanted: name,
-                }
-            })?)
-        }
-        None => None,
-    };
+    let known = known(options, platform)?;
+    let locked = known.filter(|_| options.locked);
     let mut found = BTreeMap::new();
     let mut pending = stream::iter(distinct)
         .map(|text| resolve_one(text, locked, platform, source))
@@ -61,6 +45,10 @@ pub(super) async fn resolve(
     }
     drop(pending);
     progress.finish(Outcome::Done, Some(format!("{} images", found.len())));
+    let moved = known.map(|known| moved(known, &found)).unwrap_or_default();
+    for text in moved {
+        notice(reporter, Level::Warning, "create.tag-moved", text);
+    }
     let lock = Locked {
         images: found
             .iter()
@@ -74,6 +62,33 @@ pub(super) async fn resolve(
         .filter_map(|(key, text)| Some((key.clone(), found.get(text)?.clone())))
         .collect();
     Ok((images, lock))
+}
+
+/// What the lock says of the platform.
+fn known<'a>(options: &'a Options, platform: &Platform) -> Result<Option<&'a Locked>, CreateError> {
+    let Some(lock) = &options.lock else {
+        return Ok(None);
+    };
+    let wanted = platform.to_string();
+    match lock.platforms.get(&wanted) {
+        None if options.locked => {
+            let found: Vec<_> = lock.platforms.keys().cloned().collect();
+            let found = found.join(", ");
+            Err(CreateError::LockPlatform { found, wanted })
+        }
+        known => Ok(known),
+    }
+}
+
+/// Says of each reference that it stands for another image than it did.
+fn moved(known: &Locked, found: &BTreeMap<String, (Reference, Image)>) -> Vec<String> {
+    let moved = found.iter().filter_map(|(text, (_, image))| {
+        let (before, now) = (known.images.get(text)?, Digest::of(&image.manifest));
+        (*before != now).then(|| {
+            format!("`{text}` moved: it is now {now}, it was {before}; the lock will say so")
+        })
+    });
+    moved.collect()
 }
 
 async fn resolve_one(
