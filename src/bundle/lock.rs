@@ -1,6 +1,10 @@
 //! The lock beside a bundle spec: which image manifest each reference stood
 //! for. It is committed with the spec, so a diff of it is what an upgrade
 //! changes.
+//!
+//! Digests hold themselves fast, the inflated sizes of layers do not: a wrong
+//! one would be signed, and found by a host that cannot get another bundle.
+//! So each platform has a checksum. Whoever merges or edits a lock breaks it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,26 +18,86 @@ use crate::oci::digest::Digest;
 pub const SCHEMA: u32 = 2;
 
 /// References resolved to image manifests, by platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
-    /// Format version, see [`SCHEMA`].
-    pub schema: u32,
     /// What is known of each platform, such as `linux/amd64`.
     pub platforms: BTreeMap<String, Locked>,
 }
 
 /// The images of one platform.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Locked {
     /// Digest of the image manifest by reference.
     pub images: BTreeMap<String, Digest>,
     /// Bytes of each layer once inflated, as seen when its content was
     /// checked. The digest holds the content fast, so this need not be done
     /// again.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<Digest, u64>,
+}
+
+impl Locked {
+    /// Over every line of it.
+    fn checksum(&self) -> Digest {
+        let images = self
+            .images
+            .iter()
+            .map(|(name, digest)| format!("{name} {digest}\n"));
+        let layers = self
+            .layers
+            .iter()
+            .map(|(digest, size)| format!("{digest} {size}\n"));
+        Digest::of(images.chain(layers).collect::<String>().as_bytes())
+    }
+}
+
+/// Version 2, as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    schema: u32,
+    platforms: BTreeMap<String, Platform>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Platform {
+    checksum: Option<Digest>,
+    images: BTreeMap<String, Digest>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    layers: BTreeMap<Digest, u64>,
+}
+
+impl Platform {
+    fn of(locked: &Locked) -> Self {
+        Self {
+            checksum: Some(locked.checksum()),
+            images: locked.images.clone(),
+            layers: locked.layers.clone(),
+        }
+    }
+
+    fn without_sizes(self) -> Locked {
+        Locked {
+            images: self.images,
+            layers: BTreeMap::new(),
+        }
+    }
+
+    fn check(self, name: &str) -> Result<Locked, LockError> {
+        let mut locked = Locked {
+            images: self.images,
+            layers: self.layers,
+        };
+        match self.checksum {
+            Some(checksum) if checksum != locked.checksum() => {
+                return Err(LockError::Checksum(name.to_owned()));
+            }
+            Some(_) => {}
+            // Nothing vouches for the sizes: they are found out again.
+            None => locked.layers.clear(),
+        }
+        Ok(locked)
+    }
 }
 
 /// Version 1.
@@ -44,6 +108,7 @@ struct OnePlatform {
     schema: u32,
     platform: String,
     images: BTreeMap<String, Digest>,
+    #[expect(dead_code, reason = "nothing vouches for the sizes")]
     #[serde(default)]
     layers: BTreeMap<Digest, u64>,
 }
@@ -51,15 +116,6 @@ struct OnePlatform {
 #[derive(Deserialize)]
 struct Probe {
     schema: u32,
-}
-
-impl Default for Lock {
-    fn default() -> Self {
-        Self {
-            schema: SCHEMA,
-            platforms: BTreeMap::new(),
-        }
-    }
 }
 
 /// Why a text is not a lock.
@@ -75,6 +131,9 @@ pub enum LockError {
     /// A schema this lfctl does not know.
     #[error("lock has schema {0}; this lfctl reads 1 to {SCHEMA}")]
     Schema(u32),
+    /// It was changed since lfctl wrote it.
+    #[error("lock of {0} was merged or edited: its checksum is that of another content")]
+    Checksum(String),
 }
 
 impl Lock {
@@ -85,16 +144,37 @@ impl Lock {
         path.into()
     }
 
-    /// Reads the text of a lock.
+    /// Reads the text of a lock as lfctl wrote it.
     pub fn parse(text: &str) -> Result<Self, LockError> {
+        Self::read(text, |name, platform| platform.check(name))
+    }
+
+    /// Reads the text of a lock that was merged or edited. The sizes of
+    /// layers, which nobody can check, are left out.
+    pub fn parse_edited(text: &str) -> Result<Self, LockError> {
+        Self::read(text, |_, platform| Ok(platform.without_sizes()))
+    }
+
+    fn read(
+        text: &str,
+        take: impl Fn(&str, Platform) -> Result<Locked, LockError>,
+    ) -> Result<Self, LockError> {
         let probe: Probe = toml::from_str(text)?;
         match probe.schema {
-            SCHEMA => Ok(toml::from_str(text)?),
+            SCHEMA => {
+                let written: Written = toml::from_str(text)?;
+                let taken = written.platforms.into_iter().map(|(name, platform)| {
+                    let locked = take(&name, platform)?;
+                    Ok((name, locked))
+                });
+                let platforms = taken.collect::<Result<_, LockError>>()?;
+                Ok(Self { platforms })
+            }
             1 => {
                 let one: OnePlatform = toml::from_str(text)?;
                 let locked = Locked {
                     images: one.images,
-                    layers: one.layers,
+                    layers: BTreeMap::new(),
                 };
                 Ok(Self::of(one.platform, locked))
             }
@@ -106,16 +186,22 @@ impl Lock {
     pub fn of(platform: String, locked: Locked) -> Self {
         Self {
             platforms: BTreeMap::from([(platform, locked)]),
-            ..Self::default()
         }
     }
 
     /// The text of the lock.
     pub fn to_text(&self) -> Result<String, LockError> {
+        let platforms = self.platforms.iter();
+        let written = Written {
+            schema: SCHEMA,
+            platforms: platforms
+                .map(|(name, locked)| (name.clone(), Platform::of(locked)))
+                .collect(),
+        };
         Ok(format!(
             "# Made by `lfctl bundle create`, to be kept with the spec. `--locked` refuses an\n\
              # image that is not the one named here.\n\n{}",
-            toml::to_string(self)?
+            toml::to_string(&written)?
         ))
     }
 }
@@ -144,6 +230,41 @@ mod tests {
     }
 
     #[test]
+    fn what_was_merged_or_edited_is_refused() {
+        let locked = Locked {
+            images: BTreeMap::from([("docker.io/a/b:1.0".to_owned(), Digest::of(b"x"))]),
+            layers: BTreeMap::from([(Digest::of(b"layer"), 7), (Digest::of(b"other"), 8)]),
+        };
+        let lock = Lock::of("linux/amd64".to_owned(), locked.clone());
+        let text = lock.to_text().unwrap();
+        let (image, layer) = (
+            Digest::of(b"x").to_string(),
+            format!("{}\" = 7\n", Digest::of(b"layer")),
+        );
+        assert!(text.contains(&layer), "{text}");
+        for (from, to) in [
+            ("= 7", "= 8"),
+            ("a/b:1.0", "a/b:1.1"),
+            (&image, &Digest::of(b"y").to_string()),
+            (&format!("\"{layer}"), ""),
+        ] {
+            let error = Lock::parse(&text.replace(from, to)).unwrap_err();
+            assert!(
+                matches!(&error, LockError::Checksum(name) if name == "linux/amd64"),
+                "{error}"
+            );
+        }
+
+        // Without a checksum the digests count, the sizes do not.
+        let is_sum = |line: &&str| line.starts_with("checksum");
+        let old: Vec<_> = text.lines().filter(|line| !is_sum(line)).collect();
+        let read = Lock::parse(&old.join("\n")).unwrap();
+        let read = &read.platforms["linux/amd64"];
+        assert_eq!(read.images, locked.images);
+        assert!(read.layers.is_empty());
+    }
+
+    #[test]
     fn the_version_of_one_platform_is_read() {
         let digest = Digest::of(b"x");
         let text = format!(
@@ -152,10 +273,8 @@ mod tests {
         );
         let lock = Lock::parse(&text).unwrap();
         let locked = &lock.platforms["linux/amd64"];
-        assert_eq!(
-            (locked.images["a/b:1"], locked.layers[&digest]),
-            (digest, 7)
-        );
+        assert_eq!(locked.images["a/b:1"], digest);
+        assert!(locked.layers.is_empty());
         Lock::parse(&format!("{text}more = 1\n")).unwrap_err();
         Lock::parse("schema = 2\nplatform = \"linux/amd64\"\nplatforms = {}\n").unwrap_err();
     }

@@ -1,7 +1,7 @@
 //! `lfctl bundle create`.
 
-use std::path::PathBuf;
-use std::pin::pin;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use fs_err as fs;
@@ -14,7 +14,7 @@ use super::signal::{outlive_size_limit, unless_asked_to_stop};
 use super::{Context, parts};
 use crate::bundle::create::{ImagesFrom, Options, create};
 use crate::bundle::delta::Base;
-use crate::bundle::lock::Lock;
+use crate::bundle::lock::{Lock, LockError};
 use crate::bundle::spec::BundleSpec;
 use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
@@ -121,7 +121,7 @@ impl Args {
         let key = read_secret_key(&self.key, &self.password)?;
         let lock_file = self.lock_file();
         let base = self.base(&key, context)?;
-        let lock = read_lock(&lock_file)?;
+        let lock = read_lock(&lock_file, self.locked)?;
         if self.locked && lock.is_none() {
             return Err(Failure::new(
                 Kind::Config,
@@ -151,7 +151,7 @@ impl Args {
             output: self.output,
             split: self.split,
         };
-        let create = pin!(create(&spec, &options, &key, context.reporter.as_ref()));
+        let create = Box::pin(create(&spec, &options, &key, context.reporter.as_ref()));
         let created = unless_asked_to_stop(create).await.ok_or_else(|| {
             Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
                 .hint("run the same command again; what was pulled is not pulled again")
@@ -197,11 +197,16 @@ impl Args {
     }
 }
 
-fn read_lock(file: &std::path::Path) -> Result<Option<Lock>, Failure> {
-    match fs::read_to_string(file) {
-        Ok(text) => Ok(Some(Lock::parse(&text)?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
+fn read_lock(file: &Path, locked: bool) -> Result<Option<Lock>, Failure> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match Lock::parse(&text) {
+        // It is written anew, and what it says of other platforms stays.
+        Err(LockError::Checksum(_)) if !locked => Ok(Some(Lock::parse_edited(&text)?)),
+        lock => Ok(Some(lock?)),
     }
 }
 
@@ -222,7 +227,7 @@ fn credentials() -> Result<Credentials, Failure> {
                 format!("`{}` cannot be read: {error}", path.display()),
             )
         }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Credentials::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Credentials::default()),
         Err(error) => Err(error.into()),
     }
 }

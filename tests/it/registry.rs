@@ -22,6 +22,7 @@ use crate::support::bundle::{LocalRegistry, Parts, key, noise};
 mod delta;
 mod faults;
 mod from;
+mod locks;
 mod network;
 mod resume;
 mod room;
@@ -156,40 +157,6 @@ fn the_same_lock_gives_the_same_bytes() {
 }
 
 #[test]
-fn a_lock_knows_the_layers_that_were_checked() {
-    let registry = pushed();
-    let dir = tempfile::tempdir().unwrap();
-    let key = key();
-    let make_with = |name: &str, lock: Option<Locked>| {
-        let mut options = options(&registry.address(), &dir.path().join(name));
-        options.sbom = false;
-        options.lock = lock.as_ref().map(lock_of);
-        make(&options, &key).unwrap().lock
-    };
-    let lock = make_with("a.tar", None);
-    assert_eq!(lock.layers.len(), 3);
-    assert_eq!(make_with("b.tar", Some(lock.clone())), lock);
-    let bytes = |name: &str| fs_err::read(dir.path().join(name)).unwrap();
-    assert!(bytes("a.tar") == bytes("b.tar"));
-    // What it says is used, not found out again.
-    let mut other = lock.clone();
-    let layer = app(2).layers[1].digest();
-    other.layers.insert(layer, 12_345);
-    make_with("c.tar", Some(other));
-    let parts = Parts::of(&bytes("c.tar"));
-    assert!(
-        parts
-            .0
-            .iter()
-            .any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("12345"))
-    );
-    // A layer that it does not know is looked at.
-    let mut unknown = lock.clone();
-    unknown.layers.clear();
-    assert_eq!(make_with("d.tar", Some(unknown)), lock);
-}
-
-#[test]
 fn a_bundle_is_cut_while_it_is_made() {
     let registry = pushed();
     let dir = tempfile::tempdir().unwrap();
@@ -210,33 +177,6 @@ fn a_bundle_is_cut_while_it_is_made() {
         .flat_map(|name| fs_err::read(dir.path().join(name)).unwrap())
         .collect();
     assert!(joined == whole);
-}
-
-#[test]
-fn locked_refuses_a_tag_that_moved() {
-    let registry = pushed();
-    let dir = tempfile::tempdir().unwrap();
-    let output = dir.path().join("a.tar");
-    let mut options = options(&registry.address(), &output);
-    let lock = make(&options, &key()).unwrap().lock;
-    fs_err::remove_file(&output).unwrap();
-
-    registry.push("rehearsal/app:1.0.0", &app(99));
-    options.lock = Some(lock_of(&lock));
-    let error = make(&options, &key()).unwrap_err();
-    let text = error.to_string();
-    assert!(matches!(error, CreateError::Moved { .. }), "{text}");
-    assert!(text.contains(APP) && text.contains(&lock.images[APP].to_string()));
-    assert!(names(dir.path()).is_empty());
-
-    let mut incomplete = lock;
-    incomplete.images.remove(GATEWAY);
-    incomplete
-        .images
-        .insert(APP.to_owned(), Digest::of(&app(99).manifest));
-    options.lock = Some(lock_of(&incomplete));
-    let error = make(&options, &key()).unwrap_err();
-    assert!(matches!(error, CreateError::NotLocked(_)), "{error}");
 }
 
 #[test]
@@ -328,52 +268,6 @@ fn the_platform_is_picked_out_of_an_index() {
         error.to_string(),
         format!("`{APP}` is not there for linux/amd64; it is for linux/arm64")
     );
-}
-
-#[test]
-fn a_lock_holds_every_platform_it_was_made_for() {
-    let registry = pushed();
-    let arm = FakeImage::on("arm64", vec![FakeLayer::files(&[("arm", b"arm")])]);
-    for (name, image) in [("app", app(2)), ("gateway", gateway())] {
-        let both = [("linux", "amd64", &image), ("linux", "arm64", &arm)];
-        registry.push_index(&format!("rehearsal/{name}:1.0.0"), &both);
-    }
-    let desk = Desk::new();
-    let mut spec = spec();
-    spec.platforms.push("linux/arm64".to_owned());
-    fs_err::write(desk.path("a.toml"), toml::to_string(&spec).unwrap()).unwrap();
-    let docker = format!("docker.io={}", registry.address());
-    let quay = format!("quay.io={}", registry.address());
-    let create = Desk::create(&docker, &quay);
-    let arm_too = [&create[..], &["--platform", "linux/arm64"]].concat();
-    let locked = |arguments: &[&'static str]| {
-        let all = [&create[..], arguments, &["--locked"]].concat();
-        let output = desk.command(&all).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), text)
-    };
-    let (code, text) = locked(&[]);
-    assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("a.toml.lock"), "{text}");
-    desk.lfctl(&create);
-    let (code, text) = locked(&["--platform", "linux/arm64"]);
-    assert_eq!(code, Some(3), "{text}");
-    assert!(text.contains("lock is for linux/amd64"), "{text}");
-    desk.lfctl(&arm_too);
-    let text = fs_err::read_to_string(desk.path("a.toml.lock")).unwrap();
-    let lock = Lock::parse(&text).unwrap();
-    assert_eq!(
-        lock.platforms["linux/amd64"].images[APP],
-        Digest::of(&app(2).manifest)
-    );
-    assert_eq!(
-        lock.platforms["linux/arm64"].images[APP],
-        Digest::of(&arm.manifest)
-    );
-    for platform in ["linux/amd64", "linux/arm64"] {
-        let (code, text) = locked(&["--platform", platform]);
-        assert_eq!(code, Some(0), "{text}");
-    }
 }
 
 #[test]

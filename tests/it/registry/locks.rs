@@ -1,0 +1,156 @@
+//! What a lock holds fast.
+
+use lfctl::bundle::create::CreateError;
+use lfctl::bundle::fake::{FakeImage, FakeLayer};
+use lfctl::bundle::lock::{Lock, Locked};
+use lfctl::oci::digest::Digest;
+
+use super::{APP, Desk, GATEWAY, app, gateway, lock_of, make, names, options, pushed, spec};
+use crate::support::bundle::{Parts, key};
+
+#[test]
+fn a_lock_knows_the_layers_that_were_checked() {
+    let registry = pushed();
+    let dir = tempfile::tempdir().unwrap();
+    let key = key();
+    let make_with = |name: &str, lock: Option<Locked>| {
+        let mut options = options(&registry.address(), &dir.path().join(name));
+        options.sbom = false;
+        options.lock = lock.as_ref().map(lock_of);
+        make(&options, &key).unwrap().lock
+    };
+    let lock = make_with("a.tar", None);
+    assert_eq!(lock.layers.len(), 3);
+    assert_eq!(make_with("b.tar", Some(lock.clone())), lock);
+    let bytes = |name: &str| fs_err::read(dir.path().join(name)).unwrap();
+    assert!(bytes("a.tar") == bytes("b.tar"));
+    // What it says is used, not found out again.
+    let mut other = lock.clone();
+    let layer = app(2).layers[1].digest();
+    other.layers.insert(layer, 12_345);
+    make_with("c.tar", Some(other));
+    let parts = Parts::of(&bytes("c.tar"));
+    assert!(
+        parts
+            .0
+            .iter()
+            .any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("12345"))
+    );
+    // A layer that it does not know is looked at.
+    let mut unknown = lock.clone();
+    unknown.layers.clear();
+    assert_eq!(make_with("d.tar", Some(unknown)), lock);
+}
+
+/// A size that nobody checked would be signed, and refused by the host.
+#[test]
+fn a_lock_that_was_merged_wrong_is_not_believed() {
+    let registry = pushed();
+    let desk = Desk::new();
+    let docker = format!("docker.io={}", registry.address());
+    let quay = format!("quay.io={}", registry.address());
+    let create = [&Desk::create(&docker, &quay)[..], &["--no-sbom"]].concat();
+    let locked = [&create[..], &["--locked"]].concat();
+    desk.lfctl(&create);
+    let file = desk.path("a.toml.lock");
+    let good = fs_err::read_to_string(&file).unwrap();
+    let bundle = fs_err::read(desk.path("a.tar")).unwrap();
+    let layer = app(2).layers[1].clone();
+    let size = format!("\"{}\" = {}", layer.digest(), layer.unpacked);
+    let wrong = format!("\"{}\" = 12345", layer.digest());
+    let merged = good.replace(&size, &wrong);
+    assert_ne!(merged, good);
+
+    fs_err::write(&file, &merged).unwrap();
+    let refused = desk.command(&locked).output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    assert!(text.contains("lock of linux/amd64 was merged"), "{text}");
+    assert!(text.contains("without `--locked`"), "{text}");
+
+    // Of a lock from before there were checksums, the sizes do not count.
+    let is_sum = |line: &&str| line.starts_with("checksum");
+    let old: Vec<_> = merged.lines().filter(|line| !is_sum(line)).collect();
+    fs_err::write(&file, old.join("\n")).unwrap();
+    desk.lfctl(&locked);
+    assert!(fs_err::read(desk.path("a.tar")).unwrap() == bundle);
+
+    // What the hint says works.
+    fs_err::write(&file, &merged).unwrap();
+    desk.lfctl(&create);
+    assert_eq!(fs_err::read_to_string(&file).unwrap(), good);
+    assert!(fs_err::read(desk.path("a.tar")).unwrap() == bundle);
+}
+
+#[test]
+fn locked_refuses_a_tag_that_moved() {
+    let registry = pushed();
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("a.tar");
+    let mut options = options(&registry.address(), &output);
+    let lock = make(&options, &key()).unwrap().lock;
+    fs_err::remove_file(&output).unwrap();
+
+    registry.push("rehearsal/app:1.0.0", &app(99));
+    options.lock = Some(lock_of(&lock));
+    let error = make(&options, &key()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, CreateError::Moved { .. }), "{text}");
+    assert!(text.contains(APP) && text.contains(&lock.images[APP].to_string()));
+    assert!(names(dir.path()).is_empty());
+
+    let mut incomplete = lock;
+    incomplete.images.remove(GATEWAY);
+    incomplete
+        .images
+        .insert(APP.to_owned(), Digest::of(&app(99).manifest));
+    options.lock = Some(lock_of(&incomplete));
+    let error = make(&options, &key()).unwrap_err();
+    assert!(matches!(error, CreateError::NotLocked(_)), "{error}");
+}
+
+#[test]
+fn a_lock_holds_every_platform_it_was_made_for() {
+    let registry = pushed();
+    let arm = FakeImage::on("arm64", vec![FakeLayer::files(&[("arm", b"arm")])]);
+    for (name, image) in [("app", app(2)), ("gateway", gateway())] {
+        let both = [("linux", "amd64", &image), ("linux", "arm64", &arm)];
+        registry.push_index(&format!("rehearsal/{name}:1.0.0"), &both);
+    }
+    let desk = Desk::new();
+    let mut spec = spec();
+    spec.platforms.push("linux/arm64".to_owned());
+    fs_err::write(desk.path("a.toml"), toml::to_string(&spec).unwrap()).unwrap();
+    let docker = format!("docker.io={}", registry.address());
+    let quay = format!("quay.io={}", registry.address());
+    let create = Desk::create(&docker, &quay);
+    let arm_too = [&create[..], &["--platform", "linux/arm64"]].concat();
+    let locked = |arguments: &[&'static str]| {
+        let all = [&create[..], arguments, &["--locked"]].concat();
+        let output = desk.command(&all).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
+    };
+    let (code, text) = locked(&[]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("a.toml.lock"), "{text}");
+    desk.lfctl(&create);
+    let (code, text) = locked(&["--platform", "linux/arm64"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("lock is for linux/amd64"), "{text}");
+    desk.lfctl(&arm_too);
+    let text = fs_err::read_to_string(desk.path("a.toml.lock")).unwrap();
+    let lock = Lock::parse(&text).unwrap();
+    assert_eq!(
+        lock.platforms["linux/amd64"].images[APP],
+        Digest::of(&app(2).manifest)
+    );
+    assert_eq!(
+        lock.platforms["linux/arm64"].images[APP],
+        Digest::of(&arm.manifest)
+    );
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let (code, text) = locked(&["--platform", platform]);
+        assert_eq!(code, Some(0), "{text}");
+    }
+}
