@@ -21,7 +21,7 @@ pub use error::PartError;
 pub use find::Parts;
 use list::part_name;
 pub use list::{PartList, directory, list_of, list_path, signature_path};
-pub use write::{Cut, PartWriter, digests, split};
+pub use write::{Cut, PartWriter, digests, discard, first_partial, split};
 
 use super::workers::{CHUNK, Watch};
 use crate::oci::digest::Digest;

@@ -12,7 +12,7 @@ use super::parts::Depth;
 use super::password::{PasswordArg, read_secret_key};
 use super::signal::{outlive_size_limit, unless_asked_to_stop};
 use super::{Context, parts};
-use crate::bundle::create::{ImagesFrom, Options, create};
+use crate::bundle::create::{ImagesFrom, Options, create, kept};
 use crate::bundle::delta::Base;
 use crate::bundle::lock::{Lock, LockError};
 use crate::bundle::spec::BundleSpec;
@@ -152,10 +152,9 @@ impl Args {
             split: self.split,
         };
         let create = Box::pin(create(&spec, &options, &key, context.reporter.as_ref()));
-        let created = unless_asked_to_stop(create).await.ok_or_else(|| {
-            Failure::new(Kind::Interrupted, "interrupted: no bundle was made")
-                .hint("run the same command again; what was pulled is not pulled again")
-        })??;
+        let created = unless_asked_to_stop(create)
+            .await
+            .ok_or_else(|| interrupted(&options))??;
         if !options.locked {
             // Other platforms stay locked to what they were.
             let mut lock = options.lock.unwrap_or_default();
@@ -195,6 +194,24 @@ impl Args {
             .clone()
             .unwrap_or_else(|| Lock::path_beside(&self.spec))
     }
+}
+
+/// Says what stays of a run that was stopped.
+fn interrupted(options: &Options) -> Failure {
+    let failure = Failure::new(Kind::Interrupted, "interrupted: no bundle was made");
+    let Some(partial) = kept(&options.output, options.split) else {
+        return failure
+            .hint("run the same command again: it begins anew, too little was there to be kept");
+    };
+    let partial = partial.display();
+    let files = match options.split {
+        Some(_) => format!("`{partial}` and the parts behind it"),
+        None => format!("`{partial}`"),
+    };
+    failure.hint(format!(
+        "run the same command again: it goes on with what is in {files}; to give up, remove what \
+         is there"
+    ))
 }
 
 fn read_lock(file: &Path, locked: bool) -> Result<Option<Lock>, Failure> {

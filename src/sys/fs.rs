@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
+use rustix::fs::OFlags;
 use std::os::unix::fs::PermissionsExt;
 
 /// Writes `bytes` to `path` so that a reader, or the next boot after a power
@@ -38,6 +40,30 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
     sync_dir(dir)
 }
 
+/// Opens a file that nobody but lfctl should have put there, to read and write
+/// it; it is made where it is not there and `create` says so. A link would
+/// lead to a file of somebody else.
+///
+/// # Errors
+///
+/// It cannot be opened, or is a link, a directory, or no file at all.
+pub fn open_own(path: &Path, create: bool) -> io::Result<fs::File> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(create)
+        .truncate(false)
+        .custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("`{}` is not a regular file", path.display()),
+    ))
+}
+
 /// Makes renames and removals in `dir` survive a power cut.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
@@ -53,6 +79,24 @@ fn named(error: &io::Error, action: &str, path: &Path) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_leads_elsewhere_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        assert!(open_own(&path("a"), false).is_err());
+        open_own(&path("a"), true).unwrap();
+        open_own(&path("a"), false).unwrap();
+        fs::os::unix::fs::symlink(path("a"), path("link")).unwrap();
+        fs::os::unix::fs::symlink(path("none"), path("broken")).unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), fifo, mode, 0).unwrap();
+        for name in ["link", "broken", "fifo", "."] {
+            assert!(open_own(&path(name), true).is_err(), "{name}");
+        }
+        assert!(!path("none").exists());
+    }
 
     #[test]
     fn replaces_content_and_sets_the_mode() {

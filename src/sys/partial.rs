@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt;
-use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt;
 
-use super::fs::sync_dir;
+use super::fs::{open_own, sync_dir};
 
 /// A file in the making. Dropping it without [`PartialFile::finish`] or
 /// [`PartialFile::keep`] removes it.
@@ -46,27 +46,15 @@ impl PartialFile {
     /// written, or another process is writing the same file.
     pub fn reopen(target: &Path) -> io::Result<Self> {
         let partial = Self::path_for(target)?;
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default())
-            .open(&partial)?;
-        let busy = || {
-            io::Error::new(
-                io::ErrorKind::WouldBlock,
-                format!("another process is writing `{}`", target.display()),
-            )
-        };
+        let file = open_own(&partial, true)?;
         rustix::fs::flock(file.file(), FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| busy())?;
+            .map_err(|error| not_locked(error, target))?;
         // Whoever held the lock may have renamed the file meanwhile.
         let same = fs::symlink_metadata(&partial)
             .and_then(|named| file.metadata().map(|open| named.ino() == open.ino()))
             .unwrap_or(false);
         if !same {
-            return Err(busy());
+            return Err(not_locked(Errno::WOULDBLOCK, target));
         }
         Ok(Self {
             file: Arc::new(file),
@@ -74,6 +62,19 @@ impl PartialFile {
             target: target.to_owned(),
             finished: false,
         })
+    }
+
+    /// Removes what an earlier writer left of the file that will be `target`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be removed, or another process is writing it.
+    pub fn discard(target: &Path) -> io::Result<()> {
+        match fs::symlink_metadata(Self::path_for(target)?) {
+            Ok(_) => Self::reopen(target).map(drop),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Where a file in the making is.
@@ -107,7 +108,7 @@ impl PartialFile {
         let file = self.file.file();
         file.set_len(size).map_err(|error| failed(&error))?;
         match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             Err(error) => Err(failed(&error.into())),
         }
     }
@@ -139,6 +140,18 @@ impl PartialFile {
     }
 }
 
+/// Why a file is not ours alone. Not every filesystem has locks, and one that
+/// has none is no other process.
+fn not_locked(error: Errno, target: &Path) -> io::Error {
+    let target = target.display();
+    if error == Errno::WOULDBLOCK {
+        let text = format!("another process is writing `{target}`");
+        return io::Error::new(io::ErrorKind::WouldBlock, text);
+    }
+    let error = io::Error::from(error);
+    io::Error::new(error.kind(), format!("failed to lock `{target}`: {error}"))
+}
+
 impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.finished {
@@ -152,6 +165,28 @@ impl Drop for PartialFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_lock_of_somebody_else_is_another_process() {
+        let text = |error| not_locked(error, Path::new("a.tar")).to_string();
+        assert_eq!(text(Errno::AGAIN), "another process is writing `a.tar`");
+        let none = text(Errno::NOLCK);
+        assert!(none.starts_with("failed to lock `a.tar`"), "{none}");
+    }
+
+    #[test]
+    fn what_was_left_is_removed_unless_somebody_is_at_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.tar");
+        PartialFile::discard(&target).unwrap();
+        let partial = PartialFile::create(&target).unwrap();
+        let error = PartialFile::discard(&target).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        partial.keep();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        PartialFile::discard(&target).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn has_its_name_only_when_finished() {

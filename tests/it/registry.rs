@@ -452,9 +452,9 @@ fn an_interrupt_leaves_nothing_behind() {
         format!("docker.io=127.0.0.1:{port}"),
         format!("quay.io=127.0.0.1:{port}"),
     );
-    let mut child = desk
+    let child = desk
         .command(&Desk::create(&docker, &quay))
-        .stderr(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let begun = std::time::Instant::now();
@@ -465,7 +465,10 @@ fn an_interrupt_leaves_nothing_behind() {
     assert!(desk.path(".a.tar.partial").exists());
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(12));
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(12), "{text}");
+    assert!(text.contains("it begins anew"), "{text}");
     let mut left = names(desk.dir.path());
     left.sort();
     assert_eq!(left, ["a.toml", "release.key", "release.pub"]);

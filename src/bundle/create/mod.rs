@@ -24,6 +24,7 @@ use semver::Version;
 use self::output::Output;
 use self::resolve::{Resolved, resolve};
 use self::resume::Marks;
+pub use self::resume::kept;
 pub use self::source::ImagesFrom;
 use self::source::Source;
 use super::delta::Base;
@@ -233,6 +234,9 @@ pub async fn create(
         options.split,
     );
     let marks = Arc::new(marks.map_err(CreateError::Write)?);
+    if !marks.go_on() {
+        output.discard_other(options)?;
+    }
     let known = known_sizes(&lock, options, planned.absent());
     let origin = layers::Origin {
         source: &source,

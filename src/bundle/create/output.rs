@@ -10,6 +10,7 @@ use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::report::event::Reporter;
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
+use crate::sys::partial::PartialFile;
 use crate::sys::partial_set::PartialSet;
 
 /// Where the bytes go.
@@ -35,6 +36,16 @@ impl Output {
             }
             Some(cut) => Self::Parts(PartWriter::reopen(cut, size)?),
         })
+    }
+
+    /// Removes what a run left that was to write the other form: parts or one
+    /// file. It may have taken the room for all of it.
+    pub(super) fn discard_other(&self, options: &Options) -> Result<(), CreateError> {
+        let discarded = match self {
+            Self::Whole(_) => parts::discard(&options.output),
+            Self::Parts(_) => PartialFile::discard(&options.output),
+        };
+        discarded.map_err(CreateError::Write)
     }
 
     /// Takes room for `size` bytes, so that it is known now whether they fit.

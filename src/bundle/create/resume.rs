@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::bundle::layout::LayerSlot;
+use crate::bundle::parts::first_partial;
 use crate::oci::digest::Digest;
+use crate::sys::fs::open_own;
 use crate::sys::partial::PartialFile;
 use crate::sys::partial_set::{PartialSet, PartialWriter};
 
@@ -63,7 +65,8 @@ enum Sink {
 
 impl Sink {
     fn begin(path: &Path, plan: &Plan) -> io::Result<fs::File> {
-        let mut file = fs::File::create(path)?;
+        let mut file = open_own(path, true)?;
+        file.set_len(0)?;
         writeln!(file, "{}", serde_json::to_string(plan)?)?;
         Ok(file)
     }
@@ -77,7 +80,7 @@ impl Marks {
         slots: &[LayerSlot],
         part_size: Option<u64>,
     ) -> io::Result<Self> {
-        let path = PartialFile::path_for(target)?.with_extension("marks");
+        let path = marks_path(target)?;
         let plan = plan(slots, part_size);
         let found = read(&path, &plan).unwrap_or_default();
         let sink = if found.is_empty() {
@@ -101,6 +104,11 @@ impl Marks {
             found,
             writer,
         })
+    }
+
+    /// Whether anything of an earlier run is of use.
+    pub(super) fn go_on(&self) -> bool {
+        !self.found.is_empty()
     }
 
     /// How many bytes of a layer are there and are what they were.
@@ -151,6 +159,21 @@ impl Marks {
     }
 }
 
+fn marks_path(target: &Path) -> io::Result<PathBuf> {
+    Ok(PartialFile::path_for(target)?.with_extension("marks"))
+}
+
+/// Where an interrupted run left what the next one goes on with; `None` if it
+/// had not pulled enough to be kept.
+pub fn kept(target: &Path, split: Option<u64>) -> Option<PathBuf> {
+    let partial = match split {
+        Some(_) => first_partial(target),
+        None => PartialFile::path_for(target),
+    };
+    let has_marks = marks_path(target).is_ok_and(|marks| marks.exists());
+    partial.ok().filter(|partial| has_marks && partial.exists())
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -190,7 +213,7 @@ fn plan(slots: &[LayerSlot], part_size: Option<u64>) -> Plan {
 /// The marks of this plan; `None` if there are none that can be read.
 fn read(path: &Path, plan: &Plan) -> Option<BTreeMap<Digest, Mark>> {
     let mut text = String::new();
-    let file = fs::File::open(path).ok()?;
+    let file = open_own(path, false).ok()?;
     file.take(LIMIT).read_to_string(&mut text).ok()?;
     let mut lines = text.lines();
     let known: Plan = serde_json::from_str(lines.next()?).ok()?;

@@ -58,9 +58,7 @@ impl Cut {
     }
 
     fn part(&self, at: usize) -> PathBuf {
-        let name = self.target.file_name().unwrap_or_default();
-        self.target
-            .with_file_name(part_name(&name.to_string_lossy(), at))
+        part(&self.target, at)
     }
 
     /// Takes away the list that lies there.
@@ -74,9 +72,37 @@ impl Cut {
     /// Takes away parts of an earlier bundle of this name that had more, so
     /// that joining what lies there gives the bundle and nothing behind it.
     fn remove_behind(&self, count: usize) -> io::Result<()> {
-        let most = usize::try_from(MOST).unwrap_or(usize::MAX);
-        (count..most).try_for_each(|at| remove(&self.part(at)))
+        (count..most()).try_for_each(|at| remove(&self.part(at)))
     }
+}
+
+fn most() -> usize {
+    usize::try_from(MOST).unwrap_or(usize::MAX)
+}
+
+/// A part, counted from 0, of the bundle that would be `target`.
+fn part(target: &Path, at: usize) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    target.with_file_name(part_name(&name.to_string_lossy(), at))
+}
+
+/// The first part in the making of the bundle that would be `target`.
+///
+/// # Errors
+///
+/// `target` names no file.
+pub fn first_partial(target: &Path) -> io::Result<PathBuf> {
+    PartialFile::path_for(&part(target, 0))
+}
+
+/// Removes what an interrupted writer left of the parts of the bundle that
+/// would be `target`, however they were cut.
+///
+/// # Errors
+///
+/// A part cannot be removed, or another process is writing it.
+pub fn discard(target: &Path) -> io::Result<()> {
+    (0..most()).try_for_each(|at| PartialFile::discard(&part(target, at)))
 }
 
 /// A small file that lies there in full and lacks only its name.

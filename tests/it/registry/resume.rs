@@ -100,11 +100,16 @@ impl Interrupted {
     /// Begins a bundle and stops it by `signal` when a part of the large
     /// layer is there.
     fn stop(&self, signal: Signal, more: &[&str]) -> Option<i32> {
+        self.stop_and_read(signal, more).0
+    }
+
+    /// As [`Interrupted::stop`], with what it says then.
+    fn stop_and_read(&self, signal: Signal, more: &[&str]) -> (Option<i32>, String) {
         self.registry.stalls.store(true, Ordering::SeqCst);
-        let mut child: Child = self
+        let child: Child = self
             .create(more)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let until = Instant::now() + Duration::from_secs(60);
@@ -113,10 +118,11 @@ impl Interrupted {
             std::thread::sleep(Duration::from_millis(20));
         }
         kill_process(Pid::from_child(&child), signal).unwrap();
-        let code = child.wait().unwrap().code();
+        let output = child.wait_with_output().unwrap();
         self.registry.stalls.store(false, Ordering::SeqCst);
         self.registry.asked_from();
-        code
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
     }
 
     fn marks(&self) -> usize {
@@ -203,4 +209,58 @@ fn what_is_not_what_it_was_is_pulled_again() {
     fs_err::write(run.hidden("marks").unwrap(), "{").unwrap();
     assert_eq!(run.finish(&[]), [0]);
     run.verify("a.tar");
+}
+
+#[test]
+fn nothing_stays_of_a_run_that_was_to_write_the_other_form() {
+    let run = Interrupted::new();
+    let split = ["--split", "5M"];
+    for (first, second) in [(&[][..], &split[..]), (&split, &[])] {
+        run.stop(Signal::KILL, first);
+        assert!(run.hidden("partial").is_some());
+        // No partial is there when it is done.
+        assert_eq!(run.finish(second), [0]);
+    }
+    run.verify("a.tar");
+    run.verify("a.tar.parts");
+
+    // Unless somebody is at it.
+    run.stop(Signal::KILL, &[]);
+    let partial = run.hidden("partial").unwrap();
+    let held = fs_err::File::open(&partial).unwrap();
+    let operation = rustix::fs::FlockOperation::LockExclusive;
+    rustix::fs::flock(held.file(), operation).unwrap();
+    let refused = run.create(&split).output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(74), "{text}");
+    assert!(text.contains("another process is writing"), "{text}");
+    assert!(partial.exists());
+}
+
+#[test]
+fn marks_that_lead_elsewhere_are_none() {
+    let run = Interrupted::new();
+    run.stop(Signal::KILL, &[]);
+    let (marks, other) = (run.hidden("marks").unwrap(), run.desk.path("other"));
+    fs_err::rename(&marks, &other).unwrap();
+    let before = fs_err::read(&other).unwrap();
+    fs_err::os::unix::fs::symlink(&other, &marks).unwrap();
+    assert_eq!(run.finish(&[]), [0]);
+    assert!(fs_err::read(&other).unwrap() == before);
+}
+
+#[test]
+fn who_stops_a_run_is_told_what_stays_of_it() {
+    let run = Interrupted::new();
+    let (code, text) = run.stop_and_read(Signal::INT, &[]);
+    assert_eq!(code, Some(12), "{text}");
+    assert!(text.contains("what is in `.a.tar.partial`"), "{text}");
+    run.finish(&[]);
+    let (code, text) = run.stop_and_read(Signal::TERM, &["--split", "5M"]);
+    assert_eq!(code, Some(12), "{text}");
+    assert!(
+        text.contains("`.a.tar.001.partial` and the parts"),
+        "{text}"
+    );
+    assert!(run.desk.path(".a.tar.001.partial").exists());
 }
