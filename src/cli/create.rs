@@ -18,7 +18,7 @@ use crate::bundle::lock::{Lock, LockError};
 use crate::bundle::spec::BundleSpec;
 use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
-use crate::oci::registry::{self, Credentials, Patience};
+use crate::oci::registry::{self, Credentials, Mirror, Patience};
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
 use crate::sys::fs::write_atomically;
 
@@ -39,9 +39,10 @@ pub struct Args {
     /// or `oci:DIR`, an OCI image layout
     #[arg(long, value_name = "PLACE", conflicts_with_all = ["mirror", "plain_http", "ca"])]
     from: Option<From>,
-    /// Ask ADDRESS wherever a reference names REGISTRY; may be repeated
+    /// Ask ADDRESS, a host or a path on one such as `harbor.lan/proxy`, wherever a reference names
+    /// REGISTRY; may be repeated
     #[arg(long, value_name = "REGISTRY=ADDRESS", value_parser = mirror)]
-    mirror: Vec<(String, String)>,
+    mirror: Vec<Mirror>,
     /// Speak HTTP without TLS: to the mirrors if there are any, else to every registry
     #[arg(long)]
     plain_http: bool,
@@ -104,13 +105,11 @@ impl From {
     }
 }
 
-fn mirror(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((registry, address)) if !registry.is_empty() && !address.is_empty() => {
-            Ok((registry.to_owned(), address.to_owned()))
-        }
-        _ => Err("write REGISTRY=ADDRESS, such as docker.io=127.0.0.1:5000".to_owned()),
-    }
+fn mirror(text: &str) -> Result<Mirror, String> {
+    let (registry, address) = text
+        .split_once('=')
+        .ok_or("write REGISTRY=ADDRESS, such as docker.io=127.0.0.1:5000")?;
+    Mirror::new(registry, address)
 }
 
 impl Args {

@@ -13,7 +13,7 @@ use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::lock::{Lock, Locked};
 use lfctl::bundle::spec::{BundleSpec, SCHEMA};
 use lfctl::oci::digest::Digest;
-use lfctl::oci::registry::{self, Patience, RegistryError};
+use lfctl::oci::registry::{self, Mirror, Patience, RegistryError};
 use lfctl::report::event::Silent;
 use lfctl::sign::SecretKey;
 
@@ -69,8 +69,8 @@ fn options(address: &str, output: &Path) -> Options {
         from: ImagesFrom::Registries,
         registry: registry::Options {
             mirrors: vec![
-                ("docker.io".to_owned(), address.to_owned()),
-                ("quay.io".to_owned(), address.to_owned()),
+                Mirror::new("docker.io", address).unwrap(),
+                Mirror::new("quay.io", address).unwrap(),
             ],
             plain_http: true,
             patience: Patience {

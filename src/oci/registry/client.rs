@@ -88,7 +88,10 @@ impl Client {
         if !authorities.is_empty() {
             builder = builder.tls_certs_merge(authorities);
         }
-        let mirrors = options.mirrors.iter().map(|(_, mirror)| mirror.clone());
+        let mirrors = options
+            .mirrors
+            .iter()
+            .map(|mirror| mirror.host().to_owned());
         Ok(Self {
             http: builder.build().map_err(RegistryError::Client)?,
             plain: options.plain_http.then(|| mirrors.collect()),

@@ -9,6 +9,7 @@ mod auth;
 mod client;
 mod credentials;
 mod error;
+mod mirror;
 
 use std::borrow::Cow;
 
@@ -23,6 +24,7 @@ pub use client::Patience;
 use client::{Client, Wanted, bounded};
 pub use credentials::{Credentials, HelperError};
 pub use error::{RegistryError, RequestError};
+pub use mirror::Mirror;
 
 use super::digest::Digest;
 use super::index;
@@ -41,8 +43,8 @@ const ACCEPTED: &[&str] = &[
 /// and `NO_PROXY`.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Registries to be asked instead: name in references, then address.
-    pub mirrors: Vec<(String, String)>,
+    /// Registries to be asked instead.
+    pub mirrors: Vec<Mirror>,
     /// HTTP without TLS: to the mirrors if there are any, else to every
     /// registry.
     pub plain_http: bool,
@@ -77,7 +79,7 @@ pub struct Blob {
 /// A client for all registries of one run.
 pub struct Registry {
     client: Client,
-    mirrors: Vec<(String, String)>,
+    mirrors: Vec<Mirror>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -343,15 +345,9 @@ impl Registry {
     }
 
     fn routed(&self, reference: &Reference) -> Reference {
-        let mut reference = reference.clone();
-        let mirror = self
-            .mirrors
-            .iter()
-            .find(|(registry, _)| registry == reference.registry());
-        if let Some((_, mirror)) = mirror {
-            reference.set_mirror_registry(mirror.clone());
-        }
-        reference
+        let mut mirrors = self.mirrors.iter();
+        let routed = mirrors.find_map(|mirror| mirror.route(reference));
+        routed.unwrap_or_else(|| reference.clone())
     }
 }
 

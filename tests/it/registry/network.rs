@@ -99,6 +99,41 @@ fn a_registry_with_passwords_is_shown_the_one_of_docker_login() {
     }
 }
 
+/// As Harbor keeps what it has of other registries: below a project.
+#[test]
+fn a_mirror_may_keep_images_below_a_path() {
+    let open = LocalRegistry::start();
+    open.push("proxy/cache/rehearsal/app:1.0.0", &app(2));
+    open.push("proxy/cache/rehearsal/gateway:1.0.0", &gateway());
+    let desk = Desk::new();
+    assert_made(&desk.pull(&format!("{}/proxy/cache", open.address()), &[], &[]));
+    desk.lfctl(&["bundle", "verify", "a.tar", "--trusted-key", "release.pub"]);
+
+    // The login is that of the host.
+    let registry = locked(&open, desk.dir.path());
+    let (address, auth) = (registry.address(), base64(&format!("{USER}:{PASSWORD}")));
+    desk.config(&serde_json::json!({"auths": {&address: {"auth": auth}}}));
+    assert_made(&desk.pull(&format!("{address}/proxy/cache/"), &[], &[]));
+    let refused = desk.pull(&format!("{address}/other"), &[], &[]);
+    assert_refused(
+        &refused,
+        &["docker.io/rehearsal/app:1.0.0", &address, "404"],
+    );
+}
+
+#[test]
+fn a_scheme_before_a_mirror_is_a_mistake_of_the_command_line() {
+    let desk = Desk::new();
+    for scheme in ["http", "https"] {
+        let refused = desk.pull(&format!("{scheme}://harbor.lan/proxy"), &[], &[]);
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        for word in ["`docker.io=harbor.lan/proxy`", "--plain-http"] {
+            assert!(text.contains(word), "no `{word}` in: {text}");
+        }
+    }
+}
+
 #[test]
 fn a_credential_helper_is_asked_only_when_a_login_is_wanted() {
     let open = pushed();
