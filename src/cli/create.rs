@@ -20,7 +20,7 @@ use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
 use crate::oci::registry::{self, Credentials, Mirror, Patience};
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
-use crate::sys::fs::write_atomically;
+use crate::sys::fs::{check_replaceable, write_atomically};
 
 /// Arguments of `lfctl bundle create`.
 #[derive(Debug, clap::Args)]
@@ -121,6 +121,10 @@ impl Args {
         let lock_file = self.lock_file();
         let base = self.base(&key, context)?;
         let lock = read_lock(&lock_file, self.locked)?;
+        if !self.locked {
+            // It is written when everything else is done.
+            check_replaceable(&lock_file).map_err(|error| unlockable(&lock_file, error))?;
+        }
         if self.locked && lock.is_none() {
             return Err(Failure::new(
                 Kind::Config,
@@ -154,13 +158,16 @@ impl Args {
         let created = unless_asked_to_stop(create)
             .await
             .ok_or_else(|| interrupted(&options))??;
+        // The bundle is there, whatever fails from here on.
+        let printed = context.print_line(&created.receipt, &created.receipt.to_string());
         if !options.locked {
             // Other platforms stay locked to what they were.
             let mut lock = options.lock.unwrap_or_default();
             lock.platforms.insert(created.platform, created.lock);
-            write_atomically(&lock_file, lock.to_text()?.as_bytes(), 0o644)?;
+            write_atomically(&lock_file, lock.to_text()?.as_bytes(), 0o644)
+                .map_err(|error| unlockable(&lock_file, error))?;
         }
-        context.print_line(&created.receipt, &created.receipt.to_string())
+        printed
     }
 
     fn base(&self, key: &SecretKey, context: &Context) -> Result<Option<Base>, Failure> {
@@ -211,6 +218,12 @@ fn interrupted(options: &Options) -> Failure {
         "run the same command again: it goes on with what is in {files}; to give up, remove what \
          is there"
     ))
+}
+
+fn unlockable(file: &Path, error: io::Error) -> Failure {
+    Failure::from(error)
+        .within(format!("lock `{}` cannot be written", file.display()))
+        .hint("name another place with `--lock FILE`, or keep to a lock that is there: `--locked`")
 }
 
 fn read_lock(file: &Path, locked: bool) -> Result<Option<Lock>, Failure> {

@@ -7,27 +7,15 @@ use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::OFlags;
 use std::os::unix::fs::PermissionsExt;
+use tempfile::NamedTempFile;
 
 /// Writes `bytes` to `path` so that a reader, or the next boot after a power
 /// cut, sees the old content or the new one: temporary file in the same
 /// directory, fsync, rename, fsync of the directory. Missing directories are
 /// made.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let dir = path
-        .parent()
-        .ok_or_else(|| io::Error::other(format!("{} has no parent directory", path.display())))?;
-    // The parent of a bare file name is the current directory.
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
-    fs::create_dir_all(dir)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".lfctl-")
-        .permissions(std::fs::Permissions::from_mode(mode))
-        .tempfile_in(dir)
-        .map_err(|error| named(&error, "create a file in", dir))?;
+    let dir = directory(path)?;
+    let mut file = temporary(dir, mode)?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(|error| named(&error, "write", path))?;
@@ -38,6 +26,37 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
     file.persist(path)
         .map_err(|error| named(&error.error, "replace", path))?;
     sync_dir(dir)
+}
+
+/// Finds out whether [`write_atomically`] can put a file where `path` is, so
+/// that it is known before long work whose end it is.
+///
+/// # Errors
+///
+/// As [`write_atomically`].
+pub fn check_replaceable(path: &Path) -> io::Result<()> {
+    temporary(directory(path)?, 0o600).map(drop)
+}
+
+fn directory(path: &Path) -> io::Result<&Path> {
+    let dir = path
+        .parent()
+        .ok_or_else(|| io::Error::other(format!("{} has no parent directory", path.display())))?;
+    // The parent of a bare file name is the current directory.
+    Ok(if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    })
+}
+
+fn temporary(dir: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    fs::create_dir_all(dir)?;
+    tempfile::Builder::new()
+        .prefix(".lfctl-")
+        .permissions(std::fs::Permissions::from_mode(mode))
+        .tempfile_in(dir)
+        .map_err(|error| named(&error, "create a file in", dir))
 }
 
 /// Opens a file that nobody but lfctl should have put there, to read and write

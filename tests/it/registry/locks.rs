@@ -7,6 +7,7 @@ use lfctl::oci::digest::Digest;
 
 use super::{APP, Desk, GATEWAY, app, gateway, lock_of, make, names, options, pushed, spec};
 use crate::support::bundle::{Parts, key};
+use crate::support::room::{PAGE, Small};
 
 #[test]
 fn a_lock_knows_the_layers_that_were_checked() {
@@ -153,4 +154,56 @@ fn a_lock_holds_every_platform_it_was_made_for() {
         let (code, text) = locked(&["--platform", platform]);
         assert_eq!(code, Some(0), "{text}");
     }
+}
+
+/// A spec on a filesystem of its own.
+fn spec_on(desk: &Desk, bytes: u64) -> Small {
+    let small = Small::at(desk.path("specs"), bytes);
+    fs_err::copy(desk.path("a.toml"), small.0.join("a.toml")).unwrap();
+    small
+}
+
+#[test]
+fn a_lock_that_cannot_be_written_is_found_before_anything_is_pulled() {
+    let registry = pushed();
+    let desk = Desk::new();
+    let specs = spec_on(&desk, 16 * PAGE);
+    specs.read_only();
+    let docker = format!("docker.io={}", registry.address());
+    let quay = format!("quay.io={}", registry.address());
+    let mut create = Desk::create(&docker, &quay);
+    create[2] = "specs/a.toml";
+    let refused = desk.command(&create).output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(74), "{text}");
+    for word in ["lock `specs/a.toml.lock`", "Read-only", "`--lock FILE`"] {
+        assert!(text.contains(word), "no `{word}` in: {text}");
+    }
+    assert!(!text.contains("Resolving"), "{text}");
+    assert!(!desk.path("a.tar").exists());
+
+    // What the hint says works, and so does a lock that is only read.
+    let elsewhere = [&create[..], &["--lock", "a.lock"]].concat();
+    desk.lfctl(&elsewhere);
+    assert_eq!(names(&specs.0), ["a.toml"]);
+    desk.lfctl(&[&elsewhere[..], &["--locked"]].concat());
+}
+
+#[test]
+fn a_bundle_that_is_there_has_its_receipt_though_its_lock_finds_no_room() {
+    let registry = pushed();
+    let desk = Desk::new();
+    let specs = spec_on(&desk, 4 * PAGE);
+    fs_err::write(specs.0.join("more"), vec![0; 4 * 4096]).unwrap_err();
+    let docker = format!("docker.io={}", registry.address());
+    let quay = format!("quay.io={}", registry.address());
+    let mut create = Desk::create(&docker, &quay);
+    create[2] = "specs/a.toml";
+    let output = desk.command(&create).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(74), "{text}");
+    assert!(text.contains("No space left"), "{text}");
+    let receipt = String::from_utf8_lossy(&output.stdout);
+    assert!(receipt.contains("rehearsal 1.0.0"), "{receipt}");
+    desk.lfctl(&["bundle", "verify", "a.tar", "--trusted-key", "release.pub"]);
 }

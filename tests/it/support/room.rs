@@ -21,6 +21,11 @@ impl Small {
         run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", at]);
         Self(path)
     }
+
+    /// Lets nobody write there any more.
+    pub(crate) fn read_only(&self) {
+        run("mount", &["-o", "remount,ro", self.0.to_str().unwrap()]);
+    }
 }
 
 impl Drop for Small {
