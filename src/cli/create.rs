@@ -1,6 +1,6 @@
 //! `lfctl bundle create`.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -13,8 +13,9 @@ use super::password::{PasswordArg, read_secret_key};
 use super::signal::{outlive_size_limit, unless_asked_to_stop};
 use super::{Context, parts};
 use crate::bundle::create::{ImagesFrom, Options, create, kept};
-use crate::bundle::delta::Base;
+use crate::bundle::delta::{Base, INVENTORY_LIMIT};
 use crate::bundle::lock::{Lock, LockError};
+use crate::bundle::parts::EXTENSION;
 use crate::bundle::spec::BundleSpec;
 use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
@@ -174,11 +175,8 @@ impl Args {
         let Some(path) = &self.base else {
             return Ok(None);
         };
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            return Ok(Some(Base::of_inventory(&fs::read(path)?)?));
+        if let Some(text) = inventory(path)? {
+            return Ok(Some(Base::of_inventory(&text)?));
         }
         let trusted = match &self.trusted_key {
             Some(file) => TrustedKey::parse(&fs::read_to_string(file)?)?,
@@ -200,6 +198,29 @@ impl Args {
             .clone()
             .unwrap_or_else(|| Lock::path_beside(&self.spec))
     }
+}
+
+/// The text of an inventory, or the beginning of one that is too long; `None`
+/// for a bundle, whose first byte is another.
+fn inventory(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    // The list of the parts of a bundle is JSON as well.
+    if path.extension().is_some_and(|end| end == EXTENSION) {
+        return Ok(None);
+    }
+    let file = match fs::File::open(path) {
+        // Only parts of it may be there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut text = Vec::new();
+    let mut limited = file.take(1);
+    limited.read_to_end(&mut text)?;
+    if text != b"{" {
+        return Ok(None);
+    }
+    limited.set_limit(INVENTORY_LIMIT as u64);
+    limited.read_to_end(&mut text)?;
+    Ok(Some(text))
 }
 
 /// Says what stays of a run that was stopped.

@@ -8,7 +8,7 @@ use lfctl::install::load::private_tag;
 use lfctl::oci::digest::Digest;
 use serde_json::Value;
 
-use super::{Desk, LocalRegistry, spec};
+use super::{Desk, LocalRegistry, pushed, spec};
 use crate::support::bundle::noise;
 use crate::support::engine::Rig;
 
@@ -293,4 +293,54 @@ async fn a_base_that_cannot_be_one_is_refused() {
     assert!(text.contains("lfctl inventory"), "{text}");
     let (code, text) = create(&["--base", "old.tar", "--trusted-key", "stranger.pub"]);
     assert_eq!(code, Some(4), "{text}");
+}
+
+/// By its content, whatever it is called.
+#[test]
+fn an_inventory_is_told_from_a_bundle_by_its_first_byte() {
+    let registry = pushed();
+    let desk = Desk::new();
+    let docker = format!("docker.io={}", registry.address());
+    let quay = format!("quay.io={}", registry.address());
+    let create = |base: &str| {
+        let create = Desk::create(&docker, &quay);
+        let output = desk.command(&[&create[..], &["--base", base]].concat());
+        let output = { output }.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text)
+    };
+    let inventory = r#"{"schema":1,"host":"h","platform":{"os":"linux","architecture":"amd64"},"whole-images":false,"images":[]}"#;
+    fs_err::write(desk.path("host"), inventory).unwrap();
+    let (code, text) = create("host");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("host h has no layer"), "{text}");
+
+    // One without an end is not held.
+    let endless = fs_err::File::create(desk.path("endless")).unwrap();
+    std::io::Write::write_all(&mut &endless, b"{").unwrap();
+    endless.set_len(1 << 40).unwrap();
+    let (code, text) = create("endless");
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("4194304 are the most"), "{text}");
+
+    // A bundle may be called as it likes, and its list of parts is JSON.
+    fs_err::rename(desk.path("a.tar"), desk.path("old.json")).unwrap();
+    let (code, text) = create("old.json");
+    assert_eq!(code, Some(0), "{text}");
+    let split = [
+        "bundle",
+        "split",
+        "old.json",
+        "--size",
+        "1M",
+        "-o",
+        "parts",
+        "--key",
+        "release.key",
+        "--trusted-key",
+        "release.pub",
+    ];
+    desk.lfctl(&split);
+    let (code, text) = create("parts/old.json.parts");
+    assert_eq!(code, Some(0), "{text}");
 }
