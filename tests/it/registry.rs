@@ -24,6 +24,7 @@ mod faults;
 mod from;
 mod locks;
 mod network;
+mod pace;
 mod resume;
 mod room;
 mod sbom;

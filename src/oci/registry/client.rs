@@ -37,8 +37,10 @@ pub struct Patience {
     pub connect: Duration,
     /// Without a single byte.
     pub silence: Duration,
-    /// For a manifest, which has a few KiB.
+    /// For a manifest or a config, which has a few KiB.
     pub document: Duration,
+    /// For 64 KiB of a blob.
+    pub trickle: Duration,
 }
 
 impl Default for Patience {
@@ -50,6 +52,7 @@ impl Default for Patience {
             connect: Duration::from_secs(15),
             silence: Duration::from_secs(60),
             document: Duration::from_secs(60),
+            trickle: Duration::from_secs(300),
         }
     }
 }

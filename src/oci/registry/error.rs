@@ -160,6 +160,9 @@ pub enum RequestError {
     /// A document takes longer than any honest one.
     #[error("it does not send a whole document within {} s", .0.as_secs())]
     Slow(Duration),
+    /// A blob comes by drops.
+    #[error("it sends less than 64 KiB within {} s", .0.as_secs())]
+    Trickle(Duration),
     /// A document is larger than any honest one.
     #[error("it sends more than {0} bytes")]
     TooLarge(u64),
@@ -191,7 +194,7 @@ impl RequestError {
             Self::Status { status, .. } => {
                 matches!(status.as_u16(), 408 | 429 | 500 | 502..=504)
             }
-            Self::CutOff { .. } => true,
+            Self::CutOff { .. } | Self::Trickle(_) => true,
             Self::Token { source, .. } => source.is_transient(),
             _ => false,
         }

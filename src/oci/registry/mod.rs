@@ -9,16 +9,12 @@ mod auth;
 mod client;
 mod credentials;
 mod error;
+mod fetch;
 mod mirror;
-
-use std::borrow::Cow;
 
 use bytes::Bytes;
 use oci_spec::distribution::Reference;
 use oci_spec::image::ImageIndex;
-use reqwest::StatusCode;
-use reqwest::header::CONTENT_RANGE;
-use tokio::sync::mpsc::Sender;
 
 pub use client::Patience;
 use client::{Client, Wanted, bounded};
@@ -26,6 +22,7 @@ pub use credentials::{Credentials, HelperError};
 pub use error::{RegistryError, RequestError};
 pub use mirror::Mirror;
 
+use self::fetch::Sink;
 use super::digest::Digest;
 use super::index;
 
@@ -178,7 +175,12 @@ impl Registry {
         };
         let fetch = async {
             let sender = sender;
-            self.fetch(reference, blob, &sender, &|_| {}).await
+            let limit = Some(self.client.patience.document);
+            let sink = Sink {
+                sender: &sender,
+                progress: &|_| {},
+            };
+            self.fetch_within(reference, blob, &sink, limit).await
         };
         let (fetched, bytes) = futures_util::future::join(fetch, collect).await;
         fetched?;
@@ -203,89 +205,6 @@ impl Registry {
                 found,
             })
         }
-    }
-
-    /// Sends the bytes of a blob to `sink`, in order and each once. A broken
-    /// connection is taken up again where it broke. The bytes are counted but
-    /// not hashed. Ends early and well when nobody takes them.
-    pub async fn fetch(
-        &self,
-        reference: &Reference,
-        blob: Blob,
-        sink: &Sender<Bytes>,
-        progress: &dyn Fn(u64),
-    ) -> Result<(), RegistryError> {
-        let image = self.routed(reference);
-        let what = format!("blob {} of `{reference}`", blob.digest);
-        let mut rest = blob;
-        let mut failures = 0;
-        while rest.from < rest.size {
-            let before = rest.from;
-            match self.fetch_from(&image, &mut rest, sink, progress).await {
-                Ok(Ended::NobodyListens) => return Ok(()),
-                Ok(Ended::Complete) => {}
-                Err(RequestError::TooLarge(limit)) => {
-                    return Err(RegistryError::TooLarge {
-                        what,
-                        registry: self.name(reference),
-                        limit,
-                    });
-                }
-                Err(error) => {
-                    failures = if rest.from > before { 1 } else { failures + 1 };
-                    self.again(failures, error)
-                        .await
-                        .map_err(|source| self.failed(&what, reference, source))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn fetch_from(
-        &self,
-        image: &Reference,
-        rest: &mut Blob,
-        sink: &Sender<Bytes>,
-        progress: &dyn Fn(u64),
-    ) -> Result<Ended, RequestError> {
-        let wanted = Wanted::Blob {
-            digest: rest.digest.to_string(),
-            from: rest.from,
-        };
-        let mut response = self.client.get(image, &wanted).await?;
-        // Some servers know no ranges and send the blob from its beginning.
-        let mut skip = rest.from;
-        if response.status() == StatusCode::PARTIAL_CONTENT {
-            let range = response.headers().get(CONTENT_RANGE);
-            let said = range.map(|range| String::from_utf8_lossy(range.as_bytes()));
-            check_range(said, rest.from)?;
-            skip = 0;
-        }
-        while let Some(mut chunk) = response.chunk().await? {
-            let known = usize::try_from(skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
-            skip -= known as u64;
-            let chunk = chunk.split_off(known);
-            if chunk.is_empty() {
-                continue;
-            }
-            let len = chunk.len() as u64;
-            if len > rest.size - rest.from {
-                return Err(RequestError::TooLarge(rest.size));
-            }
-            if sink.send(chunk).await.is_err() {
-                return Ok(Ended::NobodyListens);
-            }
-            rest.from += len;
-            progress(len);
-        }
-        if rest.from < rest.size {
-            return Err(RequestError::CutOff {
-                sent: rest.from,
-                size: rest.size,
-            });
-        }
-        Ok(Ended::Complete)
     }
 
     /// A manifest or an index; when the reference holds a digest, that one.
@@ -348,22 +267,5 @@ impl Registry {
         let mut mirrors = self.mirrors.iter();
         let routed = mirrors.find_map(|mirror| mirror.route(reference));
         routed.unwrap_or_else(|| reference.clone())
-    }
-}
-
-enum Ended {
-    Complete,
-    NobodyListens,
-}
-
-fn check_range(said: Option<Cow<'_, str>>, wanted: u64) -> Result<(), RequestError> {
-    let said = said.unwrap_or_default();
-    if said.starts_with(&format!("bytes {wanted}-")) {
-        Ok(())
-    } else {
-        Err(RequestError::Range {
-            wanted,
-            found: said.into_owned(),
-        })
     }
 }

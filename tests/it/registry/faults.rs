@@ -118,7 +118,9 @@ pub(super) fn answers_of(images: &[(&str, FakeImage)]) -> BTreeMap<String, Vec<u
 }
 
 /// A registry that misbehaves where `fault` says it did.
-fn faulty(fault: impl Fn(&Asked, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static) -> String {
+pub(super) fn faulty(
+    fault: impl Fn(&Asked, &[u8], &mut TcpStream) -> bool + Send + Sync + 'static,
+) -> String {
     let answers = honest();
     serve(move |asked, stream| {
         let path = asked.path.split('?').next().unwrap();
@@ -132,7 +134,7 @@ fn faulty(fault: impl Fn(&Asked, &[u8], &mut TcpStream) -> bool + Send + Sync + 
     })
 }
 
-fn patient(attempts: u32) -> Patience {
+pub(super) fn patient(attempts: u32) -> Patience {
     Patience {
         attempts,
         backoff: Duration::from_millis(10),
@@ -143,7 +145,7 @@ fn patient(attempts: u32) -> Patience {
     }
 }
 
-fn pull(address: &str, patience: Patience) -> Result<Created, CreateError> {
+pub(super) fn pull(address: &str, patience: Patience) -> Result<Created, CreateError> {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options(address, &dir.path().join("a.tar"));
     options.registry.patience = patience;
@@ -154,7 +156,7 @@ fn pull(address: &str, patience: Patience) -> Result<Created, CreateError> {
 }
 
 /// With little time for anything.
-fn hasty() -> Patience {
+pub(super) fn hasty() -> Patience {
     Patience {
         silence: Duration::from_millis(500),
         document: Duration::from_secs(3),
@@ -164,7 +166,7 @@ fn hasty() -> Patience {
 
 /// The whole chain of an error, as it is shown; it must name image and
 /// registry.
-fn refused(address: &str, patience: Patience) -> String {
+pub(super) fn refused(address: &str, patience: Patience) -> String {
     let error = pull(address, patience).unwrap_err();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -177,7 +179,7 @@ fn refused(address: &str, patience: Patience) -> String {
     text
 }
 
-fn is_large(asked: &Asked) -> bool {
+pub(super) fn is_large(asked: &Asked) -> bool {
     asked.path.contains(&app(2).layers[1].digest().to_string())
 }
 
