@@ -25,6 +25,8 @@ mod from;
 mod locks;
 mod network;
 mod pace;
+mod proxy;
+mod redirects;
 mod resume;
 mod room;
 mod sbom;

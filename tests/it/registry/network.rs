@@ -1,8 +1,7 @@
-//! Logins, private certificates and proxies.
+//! Logins and private certificates.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
@@ -17,15 +16,26 @@ use crate::support::bundle::{LocalRegistry, run};
 const USER: &str = "release";
 const PASSWORD: &str = "kept-in-a-safe";
 
-/// A registry over the images of `open` that wants a login.
-fn locked(open: &LocalRegistry, dir: &Path) -> LocalRegistry {
+/// Makes a registry want a login.
+pub(super) fn htpasswd(dir: &Path) -> String {
     let file = dir.join("htpasswd");
     let line = run("htpasswd", &["-nbB", USER, PASSWORD]);
     fs_err::write(&file, line).unwrap();
-    open.with(&format!(
+    format!(
         "auth:\n  htpasswd:\n    realm: it\n    path: {}\n",
         file.display()
-    ))
+    )
+}
+
+/// The login as `docker login` leaves it.
+pub(super) fn login(address: &str) -> serde_json::Value {
+    let auth = base64(&format!("{USER}:{PASSWORD}"));
+    serde_json::json!({"auths": {address: {"auth": auth}}})
+}
+
+/// A registry over the images of `open` that wants a login.
+fn locked(open: &LocalRegistry, dir: &Path) -> LocalRegistry {
+    open.with(&htpasswd(dir))
 }
 
 fn base64(text: &str) -> String {
@@ -34,7 +44,7 @@ fn base64(text: &str) -> String {
 }
 
 impl Desk {
-    fn config(&self, config: &serde_json::Value) {
+    pub(super) fn config(&self, config: &serde_json::Value) {
         fs_err::write(self.path("config.json"), config.to_string()).unwrap();
     }
 
@@ -46,7 +56,12 @@ impl Desk {
     }
 
     /// `bundle create` with this directory in the path.
-    fn pull(&self, address: &str, more: &[&str], environment: &[(&str, &str)]) -> Output {
+    pub(super) fn pull(
+        &self,
+        address: &str,
+        more: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Output {
         let (docker, quay) = (format!("docker.io={address}"), format!("quay.io={address}"));
         let mut create = Self::create(&docker, &quay);
         create.extend(more);
@@ -63,12 +78,12 @@ impl Desk {
     }
 }
 
-fn assert_made(output: &Output) {
+pub(super) fn assert_made(output: &Output) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
 }
 
-fn assert_refused(output: &Output, words: &[&str]) {
+pub(super) fn assert_refused(output: &Output, words: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     for word in words {
@@ -111,8 +126,8 @@ fn a_mirror_may_keep_images_below_a_path() {
 
     // The login is that of the host.
     let registry = locked(&open, desk.dir.path());
-    let (address, auth) = (registry.address(), base64(&format!("{USER}:{PASSWORD}")));
-    desk.config(&serde_json::json!({"auths": {&address: {"auth": auth}}}));
+    let address = registry.address();
+    desk.config(&login(&address));
     assert_made(&desk.pull(&format!("{address}/proxy/cache/"), &[], &[]));
     let refused = desk.pull(&format!("{address}/other"), &[], &[]);
     assert_refused(
@@ -263,8 +278,9 @@ fn a_bearer_token_is_fetched_once_for_each_repository() {
     }
 }
 
-/// A registry over the images of `open` with a certificate of its own.
-fn with_tls(open: &LocalRegistry, dir: &Path) -> LocalRegistry {
+/// A registry over the images of `open` with a certificate of its own, and
+/// with more in its configuration.
+pub(super) fn with_tls(open: &LocalRegistry, dir: &Path, more: &str) -> LocalRegistry {
     let (key, pem) = (dir.join("tls.key"), dir.join("tls.pem"));
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     run(
@@ -292,7 +308,7 @@ fn with_tls(open: &LocalRegistry, dir: &Path) -> LocalRegistry {
         ],
     );
     open.with(&format!(
-        "  tls:\n    certificate: {}\n    key: {}\n",
+        "  tls:\n    certificate: {}\n    key: {}\n{more}",
         pem.display(),
         key.display()
     ))
@@ -302,7 +318,7 @@ fn with_tls(open: &LocalRegistry, dir: &Path) -> LocalRegistry {
 fn a_private_certificate_is_trusted_only_when_it_is_named() {
     let open = pushed();
     let desk = Desk::new();
-    let registry = with_tls(&open, desk.dir.path());
+    let registry = with_tls(&open, desk.dir.path(), "");
     let address = registry.address();
     let (docker, quay) = (format!("docker.io={address}"), format!("quay.io={address}"));
     let create: Vec<_> = Desk::create(&docker, &quay)
@@ -318,98 +334,4 @@ fn a_private_certificate_is_trusted_only_when_it_is_named() {
     let named = [&create[..], &["--ca", "empty.pem"]].concat();
     let refused = desk.command(&named).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
-}
-
-/// A proxy that passes everything on and keeps the targets it was asked for.
-fn proxy() -> (String, Arc<Mutex<BTreeSet<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let targets = Arc::new(Mutex::new(BTreeSet::new()));
-    let seen = Arc::clone(&targets);
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let (client, seen) = (client.unwrap(), Arc::clone(&seen));
-            std::thread::spawn(move || pass_on(client, &seen));
-        }
-    });
-    (address, targets)
-}
-
-fn pass_on(mut client: TcpStream, seen: &Mutex<BTreeSet<String>>) {
-    let mut reader = BufReader::new(client.try_clone().unwrap());
-    let mut head = Vec::new();
-    while let Ok(1..) = reader.read_until(b'\n', &mut head) {
-        if head.ends_with(b"\r\n\r\n") {
-            break;
-        }
-    }
-    let text = String::from_utf8(head).unwrap();
-    let Some(target) = text.split(' ').nth(1) else {
-        return;
-    };
-    let is_tunnel = text.starts_with("CONNECT ");
-    let host = target
-        .trim_start_matches("http://")
-        .split('/')
-        .next()
-        .unwrap();
-    seen.lock()
-        .unwrap()
-        .insert(format!("{} {host}", text.split(' ').next().unwrap()));
-    let mut server = TcpStream::connect(host).unwrap();
-    if is_tunnel {
-        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-    } else {
-        // One request for each connection: this proxy reads only the first.
-        let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
-        server.write_all(text.as_bytes()).unwrap();
-    }
-    let mut up = server.try_clone().unwrap();
-    std::thread::spawn(move || {
-        let _ = std::io::copy(&mut reader, &mut up);
-        let _ = up.shutdown(Shutdown::Write);
-    });
-    let mut buffer = [0; 16384];
-    while let Ok(read @ 1..) = server.read(&mut buffer) {
-        if client.write_all(&buffer[..read]).is_err() {
-            break;
-        }
-    }
-    let _ = client.shutdown(Shutdown::Both);
-}
-
-#[test]
-fn a_proxy_of_the_environment_is_used_unless_it_says_not_to() {
-    let open = pushed();
-    let desk = Desk::new();
-    let tls = with_tls(&open, desk.dir.path());
-    let (proxy, targets) = proxy();
-    let plain = open.address();
-    assert_made(&desk.pull(&plain, &[], &[("HTTP_PROXY", &proxy)]));
-    assert_eq!(
-        *targets.lock().unwrap(),
-        BTreeSet::from([format!("GET {plain}")])
-    );
-
-    targets.lock().unwrap().clear();
-    let (docker, quay) = (
-        format!("docker.io={}", tls.address()),
-        format!("quay.io={}", tls.address()),
-    );
-    let mut create = Desk::create(&docker, &quay);
-    create.retain(|word| *word != "--plain-http");
-    create.extend(["--ca", "tls.pem"]);
-    let output = desk.command(&create).env("HTTPS_PROXY", &proxy).output();
-    assert_made(&output.unwrap());
-    let tunnel = format!("CONNECT {}", tls.address());
-    assert_eq!(*targets.lock().unwrap(), BTreeSet::from([tunnel]));
-
-    targets.lock().unwrap().clear();
-    let environment = [("HTTP_PROXY", proxy.as_str()), ("NO_PROXY", "127.0.0.1")];
-    assert_made(&desk.pull(&plain, &[], &environment));
-    assert!(targets.lock().unwrap().is_empty());
-
-    // Nobody is there: it does not go around the proxy.
-    let environment = [("HTTP_PROXY", "http://127.0.0.1:9")];
-    assert_refused(&desk.pull(&plain, &[], &environment), &["cannot get"]);
 }
