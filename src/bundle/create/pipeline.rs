@@ -73,8 +73,7 @@ pub(super) fn put(
             let written = place.file.write_all_at(&chunk, slot.offset + before);
             written.map_err(CreateError::Write)?;
             if Marks::is_due(slot, before, bytes) {
-                let noted = place.marks.note(slot, bytes, &hasher);
-                noted.map_err(CreateError::Write)?;
+                place.marks.note(slot, bytes, &hasher);
             }
         }
         // Who inflates may have given up. Only the digest over all of it
@@ -329,6 +328,34 @@ mod tests {
         layer.limit = 1 << 20;
         let error = layer.finish().unwrap_err();
         assert!(error.to_string().contains("grows beyond"), "{error}");
+    }
+
+    #[test]
+    fn a_layer_whose_marks_find_no_room_is_placed_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a");
+        let set = PartialSet::whole(&target).unwrap();
+        let marks = Marks::open(&set, &target, &[], None).unwrap();
+        fs_err::create_dir(dir.path().join(".a.marks")).unwrap();
+        let layer = vec![7; 9 << 20];
+        let slot = slot(&layer, b"", Compression::None);
+        let (sender, chunks) = channel(1);
+        sender.try_send(Bytes::from(layer.clone())).unwrap();
+        drop(sender);
+        let (next, passed) = channel(1);
+        drop(passed);
+        let place = Place {
+            file: set.writer(),
+            marks: Arc::new(marks),
+            there: 0,
+        };
+        put(Some(&place), &slot, chunks, &next).unwrap();
+        assert!(
+            !set.writer().keeps(),
+            "nothing says how much of it is there"
+        );
+        set.finish().unwrap();
+        assert!(fs_err::read(target).unwrap()[512..] == layer);
     }
 
     #[test]

@@ -131,19 +131,26 @@ impl Marks {
         bytes / STRIDE > before / STRIDE || (bytes == slot.size && bytes >= STRIDE)
     }
 
-    /// Writes down that so many bytes of a layer are there.
-    pub(super) fn note(&self, slot: &LayerSlot, bytes: u64, hasher: &Sha256) -> io::Result<()> {
+    /// Writes down that so many bytes of a layer are there. A mark that finds
+    /// no room costs the next run time, not this one its bundle.
+    pub(super) fn note(&self, slot: &LayerSlot, bytes: u64, hasher: &Sha256) {
         let mark = Mark {
             layer: slot.digest,
             bytes,
             digest: Digest::from_bytes(hasher.clone().finalize().into()),
         };
-        let line = format!("{}\n", serde_json::to_string(&mark)?);
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.write(&mut sink, &mark).is_err() {
+            *sink = Sink::Closed;
+        }
+    }
+
+    fn write(&self, sink: &mut Sink, mark: &Mark) -> io::Result<()> {
+        let line = format!("{}\n", serde_json::to_string(mark)?);
         if matches!(*sink, Sink::Empty) {
             *sink = Sink::File(Sink::begin(&self.path, &self.plan)?);
         }
-        if let Sink::File(file) = &mut *sink {
+        if let Sink::File(file) = sink {
             file.write_all(line.as_bytes())?;
             self.writer.keep(true);
         }
