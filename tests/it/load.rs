@@ -7,13 +7,14 @@ use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::engine::{ContainerEngine, LoadRoute};
 use lfctl::install::load::private_tag;
+use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
 use serde_json::Value;
 
-use crate::support::bundle::noise;
+use crate::support::bundle::{Parts, noise};
 use crate::support::engine::{Rig, busybox};
 use crate::support::host::both;
-use crate::trust::Desk;
+use crate::trust::{Desk, bundle};
 
 const MIB: usize = 1 << 20;
 /// Read in more pieces than the head of a bundle.
@@ -137,4 +138,28 @@ async fn a_tag_that_was_left_to_its_owner_is_no_difference() {
     // Only the services, of which none is there.
     let services = report["services"].as_array().unwrap().len();
     assert_eq!(report["differences"], services, "{report}");
+}
+
+/// The time in the head of a gzip stream is in no checksum: no decoder and no
+/// engine minds it, only the digest of the stored layer does.
+#[tokio::test]
+async fn a_byte_that_nothing_else_would_notice_is_refused() {
+    let Some(rig) = Rig::new().await else { return };
+    let desk = Desk::new();
+    let file = desk.path("a.tar");
+    let fake = bundle(&rig, 1);
+    let (reference, image) = fake.images["app"].clone();
+    fake.write(&file, &desk.key("old")).unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    let layer = Parts::of(&bytes).entry(&blob_name(&image.layers[1].digest()));
+    let at = usize::try_from(layer.data()).unwrap();
+    assert_eq!(bytes[at..at + 2], [0x1f, 0x8b]);
+    bytes[at + 4] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let digest = image.layers[1].digest().to_string();
+    desk.refuses(&["bundle", "load", "a.tar"], &[&digest]);
+    let private = private_tag(&reference, &Digest::of(&image.config));
+    for tag in [&reference, &private] {
+        assert_eq!(rig.engine.image(tag).await.unwrap(), None);
+    }
 }
