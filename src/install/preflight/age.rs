@@ -13,10 +13,15 @@ use crate::report::finding::{Finding, Remedy, Severity};
 const OLD: i64 = 180;
 /// Seconds of a day.
 const DAY: i64 = 24 * 60 * 60;
+/// Images that are built reproducibly say 1970 or 1980, which is no date.
+const FIRST_DATE: i64 = 30 * 365 * DAY;
 
 /// What the age of a bundle made of images `created` by then says of it, or
 /// of the host's clock.
 pub fn age(created: Timestamp, now: Timestamp) -> Option<Finding> {
+    if created.as_second() < FIRST_DATE {
+        return None;
+    }
     let days = (now.as_second() - created.as_second()).div_euclid(DAY);
     let evidence = format!(
         "its newest image was made {}, this host says it is {}",
@@ -58,5 +63,6 @@ mod tests {
         assert_eq!(after(-1), None);
         assert_eq!(after(OLD), None);
         assert_eq!(after(OLD + 1).as_deref(), Some("bundle.old"));
+        assert_eq!(age(Timestamp::UNIX_EPOCH, created), None);
     }
 }
