@@ -8,7 +8,8 @@ use lfctl::engine::{
     HealthState, LABEL_CONFIG, NetworkSpec, PortSpec,
 };
 
-use crate::support::engine::{Outside, Rig, docker};
+use crate::support::engine::{Rig, docker};
+use crate::support::outside::Outside;
 
 async fn show(rig: &Rig, name: &str) -> Container {
     rig.engine.container(name).await.unwrap().unwrap()

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -14,18 +12,20 @@ use flate2::write::GzEncoder;
 use lfctl::bundle::manifest::Layer;
 use lfctl::engine::docker::Docker;
 use lfctl::engine::{
-    ContainerEngine, ContainerSpec, EngineFacts, EngineTarget, NetworkSpec, Owner,
+    ContainerEngine, ContainerSpec, EngineFacts, EngineKind, EngineTarget, NetworkSpec, Owner,
 };
 use lfctl::install::load::{ImageSource, Loaded, OpenLayer, load_images, private_tag};
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::{Event, Reporter, Silent};
 use serde_json::json;
 
+use super::podman::Podman;
+
 /// Set to 1 on a machine that has no engine and need not have one.
 const NO_ENGINE: &str = "LFCTL_TEST_NO_ENGINE";
 /// Names another engine to test than the first that answers.
 const ENGINE: &str = "LFCTL_TEST_ENGINE";
-const BUSYBOX: &str = "/bin/busybox";
+pub(crate) const BUSYBOX: &str = "/bin/busybox";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -35,6 +35,8 @@ pub(crate) struct Rig {
     pub(crate) facts: EngineFacts,
     /// Name of the appliance; prefix of every object.
     pub(crate) name: String,
+    /// Set where the engine is one of this rig's own. Dropped after the sweep.
+    podman: Option<Podman>,
     /// Image references to be removed.
     references: Mutex<Vec<String>>,
     /// Objects that carry no label of ours, made by a command line.
@@ -47,18 +49,35 @@ impl Rig {
         if std::env::var(NO_ENGINE).as_deref() == Ok("1") {
             return None;
         }
-        let engine = Docker::connect(&target())
+        Some(Self::over(&target(), None).await)
+    }
+
+    /// The same over a Podman that nobody else uses.
+    pub(crate) async fn podman() -> Option<Self> {
+        if std::env::var(NO_ENGINE).as_deref() == Ok("1") {
+            return None;
+        }
+        let podman = Podman::serve();
+        let target = EngineTarget::Socket(podman.socket());
+        let rig = Self::over(&target, Some(podman)).await;
+        assert_eq!(rig.facts.kind, EngineKind::Podman);
+        Some(rig)
+    }
+
+    async fn over(target: &EngineTarget, podman: Option<Podman>) -> Self {
+        let engine = Docker::connect(target)
             .await
             .unwrap_or_else(|error| panic!("{error}; set {NO_ENGINE}=1 to go without"));
         let facts = engine.facts().await.unwrap();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Some(Self {
+        Self {
             engine,
             facts,
             name: format!("lfctl-it-{}-{count}", std::process::id()),
+            podman,
             references: Mutex::default(),
             foreign: Mutex::default(),
-        })
+        }
     }
 
     pub(crate) fn owner(&self, part: &str) -> Owner {
@@ -221,7 +240,13 @@ impl Drop for Rig {
                 .block_on(sweep(&engine, &name, references))
         })
         .join();
-        let left = swept.unwrap_or_else(|_| vec!["everything: the sweep panicked".to_owned()]);
+        let mut left = swept.unwrap_or_else(|_| vec!["everything: the sweep panicked".to_owned()]);
+        if let Some(podman) = &self.podman
+            && !std::thread::panicking()
+        {
+            // Also what no tag of ours points at.
+            left.extend(podman.left());
+        }
         assert!(
             left.is_empty() || std::thread::panicking(),
             "left behind: {left:?}"
@@ -248,81 +273,6 @@ async fn sweep(engine: &Docker, name: &str, references: Vec<String>) -> Vec<Stri
         left.extend(result.err().map(|error| error.to_string()));
     }
     left
-}
-
-/// A network namespace behind the host that stands for the outside world: a
-/// server on port 80 of an address nobody else has. Needs root.
-pub(crate) struct Outside {
-    name: String,
-    pub(crate) address: String,
-    server: Option<std::process::Child>,
-}
-
-impl Outside {
-    pub(crate) fn new(name: &str) -> Self {
-        // 203.0.113.0/24 is set aside for documentation; a /30 of it.
-        let base = std::process::id() % 63 * 4;
-        let (here, there) = (
-            format!("203.0.113.{}/30", base + 1),
-            format!("203.0.113.{}", base + 2),
-        );
-        let (veth, peer) = (format!("lfo{base}"), format!("lfp{base}"));
-        ip(&["netns", "add", name]);
-        let mut outside = Self {
-            name: name.to_owned(),
-            address: there.clone(),
-            server: None,
-        };
-        ip(&["link", "add", &veth, "type", "veth", "peer", "name", &peer]);
-        ip(&["link", "set", &peer, "netns", name]);
-        ip(&["addr", "add", &here, "dev", &veth]);
-        ip(&["link", "set", &veth, "up"]);
-        ip(&[
-            "-n",
-            name,
-            "addr",
-            "add",
-            &format!("{there}/30"),
-            "dev",
-            &peer,
-        ]);
-        ip(&["-n", name, "link", "set", &peer, "up"]);
-        let server = std::process::Command::new("ip")
-            .args(["netns", "exec", name, BUSYBOX])
-            .args(["nc", "-ll", "-p", "80", "-e", BUSYBOX, "echo", "outside"])
-            .spawn()
-            .unwrap();
-        outside.server = Some(server);
-        let target = (there.as_str(), 80);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(target).is_err() {
-            assert!(Instant::now() < deadline, "nobody listens on {there}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        outside
-    }
-}
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        if let Some(server) = &mut self.server {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
-        // The link goes with the namespace.
-        let _ = std::process::Command::new("ip")
-            .args(["netns", "del", &self.name])
-            .output();
-    }
-}
-
-fn ip(args: &[&str]) {
-    let output = std::process::Command::new("ip")
-        .args(args)
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {args:?}: {stderr}");
 }
 
 fn target() -> EngineTarget {

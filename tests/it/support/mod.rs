@@ -3,4 +3,6 @@
 pub(crate) mod bundle;
 pub(crate) mod engine;
 pub(crate) mod host;
+pub(crate) mod outside;
+pub(crate) mod podman;
 pub(crate) mod room;
