@@ -99,6 +99,7 @@ pub(super) fn read(archive: &Archive, trust: &Trust<'_>) -> Result<Head, OpenErr
             });
         }
     }
+    check_sizes(&manifest)?;
     let blobs = entries(archive, &manifest, end)?;
     let images = images(archive, &manifest, &blobs)?;
     let stack_bytes = document(archive, &blobs, &manifest.stack)?;
@@ -227,6 +228,18 @@ fn bundle_manifest(bytes: &[u8]) -> Result<BundleManifest, OpenError> {
         });
     }
     Ok(manifest)
+}
+
+/// Refuses sizes that nobody could add up: code behind this does, with room
+/// for the headers and padding of a tar.
+fn check_sizes(manifest: &BundleManifest) -> Result<(), OpenError> {
+    let sum = layers(manifest).try_fold(0_u64, |sum, layer| {
+        sum.checked_add(layer.size)?.checked_add(layer.unpacked)
+    });
+    match sum {
+        Some(sum) if sum < u64::MAX >> 1 => Ok(()),
+        _ => Err(ArchiveError::Overflow.into()),
+    }
 }
 
 /// Checks the length of the file and the header and padding of every blob.

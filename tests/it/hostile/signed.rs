@@ -188,3 +188,18 @@ fn a_signature_does_not_excuse_contradictions() {
         );
     }
 }
+
+#[test]
+fn sizes_that_nobody_can_add_up_are_refused() {
+    let key = key();
+    for field in ["size", "unpacked"] {
+        let mut parts = Parts::small(&key);
+        parts.forge(&key, None, |bundle| {
+            bundle["images"]["app"]["layers"][0][field] = json!(u64::MAX);
+        });
+        assert_says(
+            &refusal(&parts.assemble(), &key),
+            "more than a file can hold",
+        );
+    }
+}
