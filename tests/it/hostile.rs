@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use crate::support::bundle::{Parts, blob, key, store};
 
+mod corpus;
 mod signed;
 
 /// Opens and verifies every byte, as a careful operator would.
