@@ -25,6 +25,8 @@ mod load;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]
+mod password;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod reader;

@@ -1,10 +1,8 @@
 //! Bundles over several files: made, read where they lie, and every way in
 //! which parts can be wrong, named.
 
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
@@ -12,6 +10,7 @@ use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use rustix::process::Signal;
 
 use crate::support::bundle::{noise, output, run};
+use crate::support::terminal::Terminal;
 
 mod room;
 
@@ -494,10 +493,7 @@ fn on_a_terminal_it_asks_for_the_next_medium() {
     fs::rename(desk.part(2), desk.path("one/a.tar.002")).unwrap();
     fs::rename(desk.part(3), desk.path("two/a.tar.003")).unwrap();
     let verify = "--root root bundle verify parts/a.tar.parts";
-    let command = format!("{} {verify}", env!("CARGO_BIN_EXE_lfctl"));
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
-    let mut terminal = Terminal::of(script.current_dir(desk.dir.path()));
+    let mut terminal = Terminal::with(verify, desk.dir.path());
     terminal.wait_for("Insert the medium with `a.tar.002` (1 more are missing)");
     terminal.type_in("one\r");
     terminal.wait_for("Insert the medium with `a.tar.003`");
@@ -508,64 +504,5 @@ fn on_a_terminal_it_asks_for_the_next_medium() {
     terminal.type_in(&"\u{8}".repeat(7));
     terminal.type_in("\r");
     terminal.wait_for("every digest is right");
-    assert!(terminal.child.wait().unwrap().success());
-}
-
-/// Both ends of a terminal in which lfctl runs.
-struct Terminal {
-    child: Child,
-    output: mpsc::Receiver<String>,
-    seen: String,
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Terminal {
-    fn of(script: &mut Command) -> Self {
-        let mut child = script
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut output = child.stdout.take().unwrap();
-        let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
-                if sender.send(text).is_err() {
-                    break;
-                }
-            }
-        });
-        Self {
-            child,
-            output: receiver,
-            seen: String::new(),
-        }
-    }
-
-    fn type_in(&mut self, text: &str) {
-        let input = self.child.stdin.as_mut().unwrap();
-        input.write_all(text.as_bytes()).unwrap();
-        input.flush().unwrap();
-    }
-
-    /// Reads on until `text` was shown, and forgets what was before it.
-    #[track_caller]
-    fn wait_for(&mut self, text: &str) {
-        while !self.seen.contains(text) {
-            match self.output.recv_timeout(Duration::from_secs(30)) {
-                Ok(more) => self.seen += &more,
-                Err(error) => panic!("{error}: no `{text}` in: {}", self.seen),
-            }
-        }
-        let (_, rest) = self.seen.split_once(text).unwrap();
-        self.seen = rest.to_owned();
-    }
+    assert!(terminal.end().success());
 }

@@ -25,6 +25,7 @@ mod from;
 mod locks;
 mod network;
 mod pace;
+mod password;
 mod proxy;
 mod redirects;
 mod resume;

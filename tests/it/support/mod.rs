@@ -6,3 +6,4 @@ pub(crate) mod host;
 pub(crate) mod outside;
 pub(crate) mod podman;
 pub(crate) mod room;
+pub(crate) mod terminal;
