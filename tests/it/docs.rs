@@ -47,6 +47,7 @@ fn the_readme_lists_the_files_that_lfctl_keeps() {
         paths.site("<name>"),
         paths.trusted_keys().join("*.pub"),
         paths.revoked_keys(),
+        paths.trust_policy(),
         paths.releases(),
         paths.state_dir("<name>").join("secrets.toml"),
         paths.state_dir("<name>").join("state.json"),
@@ -60,10 +61,51 @@ fn the_readme_lists_the_files_that_lfctl_keeps() {
 }
 
 #[test]
-fn the_changelog_has_a_heading_for_this_version_or_is_unreleased() {
+fn the_changelog_knows_this_version() {
     let changelog = read("CHANGELOG.md");
-    let version = format!("## [{}]", env!("CARGO_PKG_VERSION"));
-    assert!(changelog.contains(&version) || changelog.contains("## [Unreleased]"));
+    assert_eq!(wrong_with(&changelog, env!("CARGO_PKG_VERSION")), None);
+    // That it can be wrong at all.
+    for (text, version) in [
+        ("## [Unreleased]\n\n### Added\n", "0.1.0"),
+        ("## [Unreleased]\n\n- a\n\n## [0.2.0]\n\n- b\n", "0.1.0"),
+        (
+            "## [Unreleased]\n\n- a\n\n## [0.1.0]\n\n- b\n\n## [0.2.0]\n\n- c\n",
+            "0.2.0",
+        ),
+        ("## [0.1.0]\n\n- a\n", "0.2.0"),
+        ("## [next]\n\n- a\n", "0.1.0"),
+    ] {
+        assert!(wrong_with(text, version).is_some(), "{version}: {text}");
+    }
+}
+
+/// Why a changelog does not speak of `version`: what is not released comes
+/// first, then releases from the newest down, none of them later.
+fn wrong_with(changelog: &str, version: &str) -> Option<String> {
+    let version: semver::Version = version.parse().unwrap();
+    let changelog = format!("\n{changelog}");
+    let sections = changelog.split("\n## [").skip(1);
+    let mut unreleased = false;
+    let mut released = Vec::new();
+    for (place, section) in sections.enumerate() {
+        let Some((name, rest)) = section.split_once(']') else {
+            return Some(format!("no heading: {section}"));
+        };
+        match name.parse::<semver::Version>() {
+            Ok(name) => released.push(name),
+            Err(_) if name == "Unreleased" && place == 0 => unreleased = rest.contains("\n- "),
+            Err(error) => return Some(format!("`{name}`: {error}")),
+        }
+    }
+    if !released.is_sorted_by(|newer, older| newer > older) {
+        return Some("releases are not in order".to_owned());
+    }
+    match released.first() {
+        Some(newest) if *newest > version => Some(format!("{newest} is not out yet")),
+        Some(newest) if *newest == version => None,
+        _ if unreleased => None,
+        _ => Some(format!("nothing is said of {version}")),
+    }
 }
 
 #[test]
