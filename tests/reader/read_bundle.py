@@ -276,6 +276,8 @@ def read_bundle(key, file):
     sizes = {blob["digest"]: blob["size"] for blob in manifest["blobs"]}
     images = manifest["images"].values()
     layers = {layer["digest"]: layer for image in images for layer in image["layers"]}
+    bytes_of_all = sum(layer["size"] + layer["unpacked"] for image in images for layer in image["layers"])
+    need(bytes_of_all < 1 << 63, "sizes of layers add up to too much")
     need(expected_order(manifest, sizes) == manifest["blobs"], "the list of blobs is another one")
     absent = manifest.get("base", {}).get("absent", [])
     names = [blob["digest"] for blob in absent]
