@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
-use lfctl::engine::ContainerEngine;
+use lfctl::engine::{ContainerEngine, LoadRoute};
 use lfctl::sign::{SecretKey, generate};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -273,7 +273,12 @@ async fn no_file_gets_an_image_into_the_engine() {
     };
     let before = tree(&host.root());
     let mut wrong = Vec::new();
+    let inflates = matches!(LoadRoute::of(&rig.facts), LoadRoute::Inflated { .. });
     for case in cases(&Keys::read()) {
+        if case.verifies && !inflates {
+            // Such an engine inflates itself, and takes what was signed.
+            continue;
+        }
         let file = case.file();
         let load = ["bundle", "load", &file, "--engine", &socket];
         wrong.extend(host.refuses(&case, &load));
