@@ -1,9 +1,5 @@
 //! Bundles of images that are on the machine already.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
 use lfctl::bundle::fake::{FakeImage, FakeLayer};
 use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
@@ -11,6 +7,7 @@ use serde_json::Value;
 
 use super::{Desk, LocalRegistry, names, spec};
 use crate::support::bundle::{noise, output, run};
+use crate::support::podman::Podman;
 
 const TRUST: [&str; 2] = ["--trusted-key", "release.pub"];
 
@@ -269,63 +266,18 @@ fn what_docker_has_is_bundled_with_its_layers_inflated() {
     );
 }
 
-/// Podman with a store of its own behind a socket, gone with the value.
-struct Podman {
-    service: Child,
-    socket: String,
-}
-
-impl Podman {
-    fn start(dir: &Path, load: &Path) -> Self {
-        let at = |name: &str| dir.join(name).display().to_string();
-        let (root, runroot) = (at("podman"), at("podman-run"));
-        let store = [
-            "--root",
-            &root,
-            "--runroot",
-            &runroot,
-            "--storage-driver",
-            "vfs",
-        ];
-        let cgroups = ["--cgroup-manager", "cgroupfs"];
-        let store = [&store[..], &cgroups].concat();
-        run(
-            "podman",
-            &[&store, &["load", "-q", "-i", load.to_str().unwrap()][..]].concat(),
-        );
-        let socket = format!("unix://{}", at("podman.sock"));
-        let service = Command::new("podman")
-            .args(&store)
-            .args(["system", "service", "--time=0", &socket])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begun = Instant::now();
-        while !dir.join("podman.sock").exists() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "podman did not come up"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self { service, socket }
-    }
-}
-
-impl Drop for Podman {
-    fn drop(&mut self) {
-        let _ = self.service.kill();
-        let _ = self.service.wait();
-    }
-}
-
 #[test]
 fn what_podman_has_is_bundled_as_well() {
     let images = Images::new("podman");
-    let podman = Podman::start(images.desk.dir.path(), &images.desk.path("a.tar"));
-    let from = ["--from", "podman", "--engine", &podman.socket];
+    let podman = Podman::serve();
+    podman.client(&[
+        "load",
+        "-q",
+        "-i",
+        images.desk.path("a.tar").to_str().unwrap(),
+    ]);
+    let socket = format!("unix://{}", podman.socket().display());
+    let from = ["--from", "podman", "--engine", &socket];
     images.desk.lfctl(&Images::create("b.tar", &from));
     images.assert_inflated("b.tar");
 }
