@@ -9,6 +9,7 @@ use lfctl::bundle::fake::Fake;
 use lfctl::bundle::open::{Bundle, OpenError, UntrustedBundle};
 use lfctl::oci::archive::{Archive, END, Entry, blob_name};
 use lfctl::oci::digest::Digest;
+use lfctl::oci::image::Image;
 use lfctl::sign::{SecretKey, generate};
 use lfctl::sys::span::SpanFile;
 use secrecy::ExposeSecret;
@@ -44,6 +45,26 @@ pub fn parts() -> &'static Parts {
         parts.collect()
     });
     &PARTS
+}
+
+/// The images of the small bundle.
+pub fn images() -> &'static [Image] {
+    static IMAGES: LazyLock<Vec<Image>> = LazyLock::new(|| {
+        let images = Fake::small().expect("a fake").images.into_values();
+        images
+            .map(|(_, image)| Image::parse(image.manifest, image.config).expect("an image"))
+            .collect()
+    });
+    &IMAGES
+}
+
+/// Digests of their manifests.
+pub fn manifests() -> &'static [Digest] {
+    static MANIFESTS: LazyLock<Vec<Digest>> = LazyLock::new(|| {
+        let manifests = images().iter().map(|image| Digest::of(&image.manifest));
+        manifests.collect()
+    });
+    &MANIFESTS
 }
 
 /// Puts a bundle together, with right headers throughout.
