@@ -9,7 +9,7 @@ use lfctl::sign::{SecretKey, Signature, TrustedKey, generate};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::support::bundle::{key, noise, output, run, store};
+use crate::support::bundle::{Cleanup, key, noise, output, run, store};
 use crate::support::podman::Podman;
 
 /// A bundle of two images under names that nobody else uses.
@@ -313,17 +313,6 @@ fn podman_loads_every_image_by_hand() {
         }
         // Nothing came along that is no image of the bundle.
         assert_eq!(podman.left().len(), made.references.len());
-    }
-}
-
-/// Removes images from the engine, also when the test fails.
-struct Cleanup<'a>(&'a [String]);
-
-impl Drop for Cleanup<'_> {
-    fn drop(&mut self) {
-        for reference in self.0 {
-            output("docker", &["rmi", "--force", reference]);
-        }
     }
 }
 

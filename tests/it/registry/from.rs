@@ -6,7 +6,7 @@ use lfctl::oci::digest::Digest;
 use serde_json::Value;
 
 use super::{Desk, LocalRegistry, names, spec};
-use crate::support::bundle::{noise, output, run};
+use crate::support::bundle::{Cleanup, noise, run};
 use crate::support::podman::Podman;
 
 const TRUST: [&str; 2] = ["--trusted-key", "release.pub"];
@@ -201,17 +201,6 @@ fn a_layout_is_not_believed() {
         words.contains("/other:1.0.0") && words.contains("skopeo copy"),
         "{words}"
     );
-}
-
-/// Removes images from the engine, also when the test fails.
-struct Cleanup<'a>(&'a [String]);
-
-impl Drop for Cleanup<'_> {
-    fn drop(&mut self) {
-        for reference in self.0 {
-            output("docker", &["rmi", "--force", reference]);
-        }
-    }
 }
 
 #[test]

@@ -45,6 +45,17 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Removes images from the engine, also when the test fails.
+pub(crate) struct Cleanup<'a>(pub(crate) &'a [String]);
+
+impl Drop for Cleanup<'_> {
+    fn drop(&mut self) {
+        for reference in self.0 {
+            output("docker", &["rmi", "--force", reference]);
+        }
+    }
+}
+
 /// Runs a program to its end.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().unwrap()
