@@ -54,7 +54,7 @@ pub(super) async fn resolve(
             .iter()
             .map(|(text, (_, image))| (text.clone(), Digest::of(&image.manifest)))
             .collect(),
-        layers: locked.map(|lock| lock.layers.clone()).unwrap_or_default(),
+        layers: known.map(|known| sizes(known, &found)).unwrap_or_default(),
     };
     let images = spec
         .images
@@ -78,6 +78,17 @@ fn known<'a>(options: &'a Options, platform: &Platform) -> Result<Option<&'a Loc
         }
         known => Ok(known),
     }
+}
+
+/// What the lock knows of the layers of images that are the ones it names.
+/// Another image may say anything of the layers it shares with them.
+fn sizes(known: &Locked, found: &BTreeMap<String, (Reference, Image)>) -> BTreeMap<Digest, u64> {
+    let same = found
+        .iter()
+        .filter(|(text, (_, image))| known.images.get(*text) == Some(&Digest::of(&image.manifest)));
+    same.flat_map(|(_, (_, image))| &image.layers)
+        .filter_map(|layer| Some((layer.digest, *known.layers.get(&layer.digest)?)))
+        .collect()
 }
 
 /// Says of each reference that it stands for another image than it did.

@@ -17,6 +17,8 @@ fn a_lock_knows_the_layers_that_were_checked() {
     let make_with = |name: &str, lock: Option<Locked>| {
         let mut options = options(&registry.address(), &dir.path().join(name));
         options.sbom = false;
+        // Nothing moves here, so nothing depends on this.
+        options.locked = name == "b.tar";
         options.lock = lock.as_ref().map(lock_of);
         make(&options, &key).unwrap().lock
     };
@@ -41,6 +43,23 @@ fn a_lock_knows_the_layers_that_were_checked() {
     let mut unknown = lock.clone();
     unknown.layers.clear();
     assert_eq!(make_with("d.tar", Some(unknown)), lock);
+}
+
+/// Where a tag moved, the layers that it kept are looked at again: its image
+/// may say something else of them than the one that was locked.
+#[test]
+fn a_lock_does_not_vouch_for_an_image_that_moved() {
+    let registry = pushed();
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(&registry.address(), &dir.path().join("a.tar"));
+    (options.sbom, options.locked) = (false, false);
+    let lock = make(&options, &key()).unwrap().lock;
+    let mut layers = app(2).layers;
+    layers[1].diff_id = Digest::of(b"something else");
+    registry.push("rehearsal/app:1.0.0", &FakeImage::new(layers));
+    options.lock = Some(lock_of(&lock));
+    let error = make(&options, &key()).unwrap_err().to_string();
+    assert!(error.contains("the image config says"), "{error}");
 }
 
 /// A size that nobody checked would be signed, and refused by the host.
