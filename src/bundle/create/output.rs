@@ -79,10 +79,17 @@ impl Output {
         let trusted = key.public().clone();
         let is_split = options.split.is_some();
         apart(reporter, move |reporter| {
-            let receipt = verify(archive, trusted, reporter).map_err(CreateError::Verify)?;
-            for (file, _) in &files {
-                file.sync_all().map_err(CreateError::Write)?;
-            }
+            // The disk writes while the cores hash.
+            let receipt = std::thread::scope(|scope| {
+                let syncing =
+                    scope.spawn(|| files.iter().try_for_each(|(file, _)| file.sync_all()));
+                let receipt = verify(archive, trusted, reporter).map_err(CreateError::Verify)?;
+                match syncing.join() {
+                    Ok(synced) => synced.map_err(CreateError::Write)?,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+                Ok::<_, CreateError>(receipt)
+            })?;
             let digests = is_split.then(|| parts::digests(files, reporter));
             let parts = digests.transpose()?.unwrap_or_default();
             Ok(Checked { receipt, parts })
