@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use flate2::Crc;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -122,6 +123,30 @@ impl Bundle {
     /// Hashes every layer and the SBOM, on all cores, in constant memory. The documents
     /// were hashed when the bundle was opened.
     pub fn verify_blobs(&self, reporter: &dyn Reporter) -> Result<Receipt, OpenError> {
+        self.examine(reporter, |digest, watch| self.hash(digest, watch))
+    }
+
+    /// The same for a bundle that was just written: blobs that were hashed
+    /// on their way into the file are only compared with the CRC-32 that was
+    /// taken then. That shows a fault of ours or of the machine; who would
+    /// change bytes on purpose can do so later as well, and is found out by
+    /// the host.
+    pub(super) fn verify_written(
+        &self,
+        sums: &BTreeMap<Digest, u32>,
+        reporter: &dyn Reporter,
+    ) -> Result<Receipt, OpenError> {
+        self.examine(reporter, |digest, watch| match sums.get(digest) {
+            Some(sum) => self.compare(digest, *sum, watch),
+            None => self.hash(digest, watch),
+        })
+    }
+
+    fn examine(
+        &self,
+        reporter: &dyn Reporter,
+        one: impl Fn(&Digest, &Watch) -> Result<(), OpenError> + Sync,
+    ) -> Result<Receipt, OpenError> {
         let layer_bytes = self.layers().map(|(_, size)| size).sum();
         let count = self.layers().count();
         let mut unread: Vec<_> = self.unread().collect();
@@ -134,9 +159,7 @@ impl Bundle {
         );
         // The largest last, since threads take from the end.
         unread.sort_by_key(|(_, size)| *size);
-        workers::run(unread, &progress, |(digest, _), watch| {
-            self.hash(&digest, watch)
-        })?;
+        workers::run(unread, &progress, |(digest, _), watch| one(&digest, watch))?;
         progress.finish(Outcome::Done, Some(format!("{count} layers are right")));
         let manifest = self.manifest();
         Ok(Receipt {
@@ -169,6 +192,28 @@ impl Bundle {
         })
     }
 
+    fn compare(&self, digest: &Digest, sum: u32, watch: &Watch) -> Result<(), OpenError> {
+        let (mut at, mut left) = self.place(digest)?;
+        let mut buffer = vec![0; CHUNK];
+        let mut found = Crc::new();
+        while left > 0 && !watch.is_over() {
+            let now = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+            self.read_raw(&mut buffer[..now], at)
+                .map_err(OpenError::Io)?;
+            found.update(&buffer[..now]);
+            watch.count(now);
+            at += now as u64;
+            left -= now as u64;
+        }
+        if left == 0 && found.sum() != sum {
+            return Err(OpenError::Content {
+                role: self.role(digest).clone(),
+                digest: *digest,
+            });
+        }
+        Ok(())
+    }
+
     fn hash(&self, digest: &Digest, watch: &Watch) -> Result<(), OpenError> {
         use std::io::Read;
         let mut reader = self.reader(digest)?;
@@ -183,5 +228,56 @@ impl Bundle {
             watch.count(read);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::UntrustedBundle;
+    use crate::bundle::fake::Fake;
+    use crate::report::event::Silent;
+    use crate::sign::{SecretKey, TrustStore, generate};
+    use fs_err::os::unix::fs::FileExt;
+    use secrecy::ExposeSecret;
+
+    #[test]
+    fn a_layer_that_is_not_what_was_hashed_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tar");
+        let new = generate(None).unwrap();
+        let key = SecretKey::parse(new.secret.expose_secret(), None).unwrap();
+        let fake = Fake::small().unwrap();
+        let layers: Vec<_> = fake.images["app"].1.layers.clone();
+        fake.write(&path, &key).unwrap();
+        let open = || {
+            let store = TrustStore::of([key.public().clone()]);
+            UntrustedBundle::open(&path)
+                .unwrap()
+                .verify(&store)
+                .unwrap()
+        };
+        let sums = layers.iter().map(|layer| {
+            let mut sum = Crc::new();
+            sum.update(&layer.bytes);
+            (layer.digest(), sum.sum())
+        });
+        let sums: BTreeMap<_, _> = sums.collect();
+        let bundle = open();
+        let receipt = bundle.verify_written(&sums, &Silent).unwrap();
+        assert_eq!(receipt.layers, bundle.verify_blobs(&Silent).unwrap().layers);
+
+        let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
+        // Those that have a sum, and the one that has none.
+        for (digest, _) in bundle.layers() {
+            let (at, size) = bundle.place(&digest).unwrap();
+            let mut right = vec![0; 1];
+            bundle.read_raw(&mut right, at + size - 1).unwrap();
+            file.write_all_at(&[right[0] ^ 1], at + size - 1).unwrap();
+            let error = open().verify_written(&sums, &Silent).unwrap_err();
+            assert!(error.to_string().contains(&digest.to_string()), "{error}");
+            file.write_all_at(&right, at + size - 1).unwrap();
+        }
+        open().verify_written(&sums, &Silent).unwrap();
     }
 }

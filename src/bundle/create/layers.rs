@@ -100,9 +100,12 @@ pub(super) async fn pull<T: Send + 'static>(
     for slot in known {
         let unpacked = origin.unpacked.get(&slot.digest);
         stored.extend(unpacked.map(|unpacked| {
-            let scanned = None;
-            let unpacked = *unpacked;
-            (slot.digest, Stored { unpacked, scanned })
+            let stored = Stored {
+                sum: None,
+                unpacked: *unpacked,
+                scanned: None,
+            };
+            (slot.digest, stored)
         }));
     }
     Ok(stored)
@@ -237,6 +240,7 @@ async fn store<T: Send + 'static>(
         tokio::task::spawn_blocking(move || match known {
             // The same bytes inflate to the same.
             Some(unpacked) if scan.is_none() => Ok(Stored {
+                sum: None,
                 unpacked,
                 scanned: None,
             }),
@@ -248,8 +252,8 @@ async fn store<T: Send + 'static>(
     // The first of these is the reason of those behind it, which only know
     // that bytes are missing.
     fetched?;
-    placed?;
-    Ok((slot.digest, inflated?))
+    let sum = Some(placed?);
+    Ok((slot.digest, Stored { sum, ..inflated? }))
 }
 
 #[cfg(test)]

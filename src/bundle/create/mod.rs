@@ -21,7 +21,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use semver::Version;
 
-use self::output::Output;
+use self::output::{Output, Written};
 use self::resolve::{Resolved, resolve};
 use self::resume::Marks;
 pub use self::resume::kept;
@@ -245,11 +245,16 @@ pub async fn create(
     };
     let filled = fill(planned, &origin, &output, &marks, options, reporter).await;
     let checked = match filled {
-        Ok(Filled { sealed, unpacked }) => {
-            lock.layers = unpacked;
-            let signed = sealed.sign(key)?;
-            let checked = output.write_and_check(&signed, key, options, reporter);
-            checked.await.map(|checked| (signed, checked))
+        Ok(filled) => {
+            lock.layers = filled.unpacked;
+            let signed = filled.sealed.sign(key)?;
+            let written = Written {
+                signed: &signed,
+                sums: filled.sums,
+                key: key.public().clone(),
+            };
+            let checked = output.write_and_check(written, options, reporter).await;
+            checked.map(|checked| (signed, checked))
         }
         Err(error) => Err(error),
     };
@@ -274,6 +279,8 @@ struct Filled {
     sealed: Unsigned,
     /// Inflated bytes of each layer.
     unpacked: BTreeMap<Digest, u64>,
+    /// CRC-32 of each layer that has a place.
+    sums: BTreeMap<Digest, u32>,
 }
 
 async fn fill(
@@ -289,8 +296,10 @@ async fn fill(
     let partial = output.set();
     let stored = layers::pull(origin, &planned, partial, marks, scan, reporter).await?;
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
+    let mut sums = BTreeMap::new();
     for (digest, stored) in stored {
         unpacked.insert(digest, stored.unpacked);
+        sums.extend(stored.sum.map(|sum| (digest, sum)));
         contents.extend(stored.scanned.map(|content| (digest, content)));
     }
     let bom = options
@@ -304,7 +313,11 @@ async fn fill(
     let sealed = planned.seal(&unpacked, bom)?;
     // Nobody knew how large the SBOM would be.
     output.reserve(sealed.size())?;
-    Ok(Filled { sealed, unpacked })
+    Ok(Filled {
+        sealed,
+        unpacked,
+        sums,
+    })
 }
 
 /// What the base spares.

@@ -1,5 +1,7 @@
 //! The file, or the parts, that a bundle is written into.
 
+use std::collections::BTreeMap;
+
 use super::{CreateError, Options};
 use crate::bundle::layout::Signed;
 use crate::bundle::open::{OpenError, UntrustedBundle};
@@ -12,6 +14,14 @@ use crate::report::event::Reporter;
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
 use crate::sys::partial::PartialFile;
 use crate::sys::partial_set::PartialSet;
+
+/// What is to be written beside the layers, and what is known of those.
+pub(super) struct Written<'a> {
+    pub(super) signed: &'a Signed,
+    /// CRC-32 of each layer, taken when its digest was.
+    pub(super) sums: BTreeMap<Digest, u32>,
+    pub(super) key: TrustedKey,
+}
 
 /// Where the bytes go.
 pub(super) enum Output {
@@ -63,27 +73,27 @@ impl Output {
         }
     }
 
-    /// Writes the documents, opens the file as any reader would and verifies
-    /// every byte.
+    /// Writes the documents, opens the file as any reader would and checks
+    /// every byte: what was not hashed on its way is hashed, and the layers
+    /// are still the ones that were.
     pub(super) async fn write_and_check(
         &self,
-        signed: &Signed,
-        key: &SecretKey,
+        written: Written<'_>,
         options: &Options,
         reporter: &dyn Reporter,
     ) -> Result<Checked, CreateError> {
+        let Written { signed, sums, key } = written;
         signed.write(self.set()).map_err(CreateError::Write)?;
         let file = self.set().span().map_err(CreateError::Write)?;
         let archive = Archive::over(file, &options.output);
         let files = self.set().files().map_err(CreateError::Write)?;
-        let trusted = key.public().clone();
         let is_split = options.split.is_some();
         apart(reporter, move |reporter| {
-            // The disk writes while the cores hash.
+            // The disk writes while this reads.
             let receipt = std::thread::scope(|scope| {
                 let syncing =
                     scope.spawn(|| files.iter().try_for_each(|(file, _)| file.sync_all()));
-                let receipt = verify(archive, trusted, reporter).map_err(CreateError::Verify)?;
+                let receipt = verify(archive, key, &sums, reporter).map_err(CreateError::Verify)?;
                 match syncing.join() {
                     Ok(synced) => synced.map_err(CreateError::Write)?,
                     Err(panic) => std::panic::resume_unwind(panic),
@@ -127,9 +137,10 @@ pub(super) struct Checked {
 fn verify(
     archive: Archive,
     key: TrustedKey,
+    sums: &BTreeMap<Digest, u32>,
     reporter: &dyn Reporter,
 ) -> Result<Receipt, OpenError> {
     UntrustedBundle::over(archive)?
         .verify(&TrustStore::of([key]))?
-        .verify_blobs(reporter)
+        .verify_written(sums, reporter)
 }

@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use flate2::Crc;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -33,6 +34,8 @@ pub(super) type Scan<T> = fn(&mut dyn Read) -> io::Result<T>;
 /// A layer that is in its place and is what its image says.
 #[derive(Debug)]
 pub(super) struct Stored<T> {
+    /// CRC-32 of the bytes that were put in their place.
+    pub(super) sum: Option<u32>,
     /// Bytes once inflated.
     pub(super) unpacked: u64,
     /// What the scan found, if there was one.
@@ -49,17 +52,21 @@ pub(super) struct Place {
 
 /// Writes the chunks of a layer to their place, if it has one, hashes them
 /// and passes them on, those that are there already before all others.
+/// Returns their CRC-32, by which it can be seen cheaply that they are still
+/// the ones that were hashed.
 pub(super) fn put(
     place: Option<&Place>,
     slot: &LayerSlot,
     mut chunks: Receiver<Bytes>,
     next: &Sender<Bytes>,
-) -> Result<(), CreateError> {
+) -> Result<u32, CreateError> {
     let mut hasher = Sha256::new();
+    let mut sum = Crc::new();
     let mut bytes = 0;
     if let Some(place) = place {
         back(&place.file, slot, place.there, |chunk| {
             hasher.update(&chunk);
+            sum.update(&chunk);
             let _ = next.blocking_send(chunk.into());
         })
         .map_err(CreateError::Write)?;
@@ -69,6 +76,7 @@ pub(super) fn put(
         let before = bytes;
         bytes += chunk.len() as u64;
         hasher.update(&chunk);
+        sum.update(&chunk);
         if let Some(place) = place {
             let written = place.file.write_all_at(&chunk, slot.offset + before);
             written.map_err(CreateError::Write)?;
@@ -82,7 +90,7 @@ pub(super) fn put(
     }
     let digest = Digest::from_bytes(hasher.finalize().into());
     if digest == slot.digest {
-        Ok(())
+        Ok(sum.sum())
     } else {
         Err(wrong(slot, format!("its content has the digest {digest}")))
     }
@@ -116,6 +124,7 @@ pub(super) fn inflate<T>(
         ));
     }
     Ok(Stored {
+        sum: None,
         unpacked,
         scanned: scanned.map_err(|source| CreateError::Scan {
             digest: slot.digest,

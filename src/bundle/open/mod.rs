@@ -164,6 +164,12 @@ impl Bundle {
         Ok(self.archive.reader(entry, *digest))
     }
 
+    /// Where a blob is: the offset of its first byte, and its bytes.
+    pub(super) fn place(&self, digest: &Digest) -> Result<(u64, u64), OpenError> {
+        let (_, entry) = self.entry(digest)?;
+        Ok((entry.data(), entry.size))
+    }
+
     /// Bytes of the file as they are, which nothing vouches for.
     pub(super) fn read_raw(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
         self.archive.file().read_exact_at(buffer, offset)
