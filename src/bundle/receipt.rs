@@ -131,7 +131,7 @@ impl Bundle {
     /// taken then. That shows a fault of ours or of the machine; who would
     /// change bytes on purpose can do so later as well, and is found out by
     /// the host.
-    pub(super) fn verify_written(
+    pub fn verify_written(
         &self,
         sums: &BTreeMap<Digest, u32>,
         reporter: &dyn Reporter,
