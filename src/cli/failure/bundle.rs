@@ -61,8 +61,15 @@ impl Failure {
     fn local(error: &CreateError, local: &LocalError) -> Self {
         match local {
             LocalError::Io { .. } => Self::from_error(Kind::LocalIo, error),
-            LocalError::Content { .. } | LocalError::Pinned { .. } => {
-                Self::from_error(Kind::NotTrusted, error)
+            LocalError::Content { .. } => Self::from_error(Kind::NotTrusted, error)
+                .hint("copy the image there again, or leave out `--from` to pull it"),
+            LocalError::Pinned { .. } => Self::from_error(Kind::NotTrusted, error).hint(
+                "an engine that inflates layers keeps no digest of its registry: leave out \
+                 `--from`, or take the digest out of the spec",
+            ),
+            LocalError::NoBlob { .. } | LocalError::Platform { .. } => {
+                Self::from_error(Kind::Failed, error)
+                    .hint("get the image there whole and for this platform, or leave out `--from`")
             }
             LocalError::NotALayout { .. } => Self::from_error(Kind::Failed, error)
                 .hint("make one with `skopeo copy --preserve-digests docker://REFERENCE oci:DIR:REFERENCE`"),

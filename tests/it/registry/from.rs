@@ -179,6 +179,7 @@ fn a_layout_is_not_believed() {
         let (code, words) = images.refused(&["--from", "oci:layout"]);
         assert_eq!(code, Some(1), "{words}");
         assert!(words.contains("is not there"), "{words}");
+        assert!(words.contains("or leave out `--from`"), "{words}");
     }
     fs_err::write(&layer, right).unwrap();
 
@@ -189,7 +190,9 @@ fn a_layout_is_not_believed() {
     fs_err::write(config, b"{}").unwrap();
     let (code, words) = images.refused(&["--from", "oci:layout"]);
     assert_eq!(code, Some(4), "{words}");
-    assert!(words.contains("has other content"), "{words}");
+    for word in ["has other content", "leave out `--from`"] {
+        assert!(words.contains(word), "no `{word}` in {words}");
+    }
 
     let index = images.desk.path("layout").join("index.json");
     let text = fs_err::read_to_string(&index).unwrap();
