@@ -5,12 +5,14 @@
 //! [`PartialFile`]: none has its name before all of them are complete.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
+use rustix::fs::Advice;
 
 use super::partial::PartialFile;
 use super::span::SpanFile;
@@ -236,6 +238,24 @@ impl PartialWriter {
         Ok(())
     }
 
+    /// Has the disk begin with `len` bytes that were written at `offset`, so
+    /// that little is left to wait for in the end. No more than a wish: only
+    /// [`PartialSet::finish`] says that they are there.
+    pub fn start_sync(&self, mut offset: u64, mut len: u64) -> io::Result<()> {
+        while len > 0 {
+            let wanted = usize::try_from(len).unwrap_or(usize::MAX);
+            let (file, inside, now) = self.piece(wanted, offset)?;
+            let now = now as u64;
+            // Linux begins to write what it is to forget, and keeps in memory
+            // what is not written yet.
+            let bytes = NonZeroU64::new(now);
+            let _ = rustix::fs::fadvise(file.file(), inside, bytes, Advice::DontNeed);
+            len -= now;
+            offset += now;
+        }
+        Ok(())
+    }
+
     /// Where bytes are: the part, the offset in it, and how many of them.
     fn piece(&self, len: usize, offset: u64) -> io::Result<(Arc<fs::File>, u64, usize)> {
         let part_size = self.shared.part_size;
@@ -380,7 +400,9 @@ mod tests {
                 pieces.reverse();
             }
             for (at, bytes) in pieces {
-                set.write_all_at(bytes, (at * piece) as u64).unwrap();
+                let offset = (at * piece) as u64;
+                set.write_all_at(bytes, offset).unwrap();
+                set.writer().start_sync(offset, bytes.len() as u64).unwrap();
             }
             let span = set.span().unwrap();
             prop_assert_eq!(span.size(), content.len() as u64);

@@ -72,6 +72,8 @@ pub(super) fn put(
         .map_err(CreateError::Write)?;
         bytes = place.there;
     }
+    // Up to here the disk was told to begin.
+    let mut begun = bytes;
     while let Some(chunk) = chunks.blocking_recv() {
         let before = bytes;
         bytes += chunk.len() as u64;
@@ -81,6 +83,9 @@ pub(super) fn put(
             let written = place.file.write_all_at(&chunk, slot.offset + before);
             written.map_err(CreateError::Write)?;
             if Marks::is_due(slot, before, bytes) {
+                let synced = place.file.start_sync(slot.offset + begun, bytes - begun);
+                synced.map_err(CreateError::Write)?;
+                begun = bytes;
                 place.marks.note(slot, bytes, &hasher);
             }
         }
