@@ -21,8 +21,9 @@ use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sys::partial_set::{PartialSet, PartialWriter};
 
 /// Chunks between network and disk, and between disk and inflating; up to
-/// some 400 KiB each.
-const QUEUE: usize = 3;
+/// some 400 KiB each. More of them wait so long that they have left the
+/// processor's cache when their turn comes, and are hashed more slowly.
+const QUEUE: usize = 1;
 
 /// From which repository each layer can be had.
 pub(super) fn sources<'a>(
