@@ -22,6 +22,7 @@ mod stream;
 mod tags;
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -35,6 +36,7 @@ pub use self::source::{ImageSource, OpenLayer, private_tag};
 use self::one::{Loader, Sent, engine_error};
 use self::order::{Pending, next};
 use self::source::check_source;
+use self::stream::Ahead;
 use crate::engine::{ContainerEngine, EngineError, EngineFacts, EngineImage, LoadRoute};
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
@@ -160,19 +162,28 @@ async fn bring_missing<E: ContainerEngine>(
         loader.route.explain(loader.facts),
     );
     let mut running: Vec<Pending> = Vec::new();
+    // Whom to tell that an image is loaded, by that image's index.
+    let mut behind: Vec<(usize, Sender<()>)> = Vec::new();
     let mut work = FuturesUnordered::new();
     let mut failure: Option<LoadError> = None;
     loop {
         while failure.is_none()
             && running.len() < loader.route.at_once()
-            && let Some(place) = next(&pending, &running, &chains)
+            && let Some(start) = next(&pending, &running, &chains)
+            // More that wait would only slow down the one they wait for.
+            && (start.behind.is_none() || behind.is_empty())
         {
-            let one = pending.remove(place);
+            let one = pending.remove(start.place);
+            let ahead = start.behind.map(|ahead| {
+                let (sender, receiver) = channel();
+                behind.push((ahead, sender));
+                receiver
+            });
             work.push(bring(
                 loader,
                 images,
                 one.index,
-                one.held(&chains),
+                (start.skip, ahead),
                 reporter,
             ));
             running.push(one);
@@ -181,8 +192,14 @@ async fn bring_missing<E: ContainerEngine>(
             break;
         };
         running.retain(|one| one.index != index);
+        let (told, others) = behind.into_iter().partition(|(ahead, _)| *ahead == index);
+        behind = others;
         match result {
             Ok(one) => {
+                for (_, loaded) in told {
+                    // Who is gone has failed meanwhile.
+                    let _ = loaded.send(());
+                }
                 if matches!(loader.route, LoadRoute::Inflated { .. }) {
                     chains.add(one.image.diff_ids.clone());
                 }
@@ -247,14 +264,14 @@ async fn bring<E: ContainerEngine>(
     loader: &Loader<'_, E>,
     images: &[ImageSource],
     index: usize,
-    skip: usize,
+    (skip, ahead): (usize, Option<Ahead>),
     reporter: &dyn Reporter,
 ) -> (usize, Result<Brought, LoadError>) {
     let image = &images[index];
     let total = loader.archive_bytes(image, 0);
     let to_send = loader.archive_bytes(image, skip);
     let step = step(reporter, image, Some(to_send));
-    let result = loader.load(image, skip, &step).await;
+    let result = loader.load(image, skip, ahead, &step).await;
     let brought = result.map(|(held, sent)| {
         let left_out = total.saturating_sub(sent.bytes);
         let detail = (left_out > 0).then(|| format!("the engine had {left_out} of {total} bytes"));

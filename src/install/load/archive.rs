@@ -58,6 +58,8 @@ pub(super) enum ArchiveError {
     Layer(Digest, io::Error),
     /// Nobody takes the bytes any more.
     Out(io::Error),
+    /// Its end was not to be written.
+    GivenUp,
 }
 
 impl<'a> Archive<'a> {
@@ -111,8 +113,12 @@ impl<'a> Archive<'a> {
     }
 
     /// Writes the archive, reading each layer through the source's verifying
-    /// reader.
-    pub(super) fn write(&self, out: impl Write) -> Result<(), ArchiveError> {
+    /// reader. Its end is written only when `end` says so.
+    pub(super) fn write<W: Write>(
+        &self,
+        out: W,
+        end: impl FnOnce(&mut W) -> io::Result<bool>,
+    ) -> Result<(), ArchiveError> {
         let mut tar = tar::Builder::new(out);
         for (path, data) in self.head() {
             tar.append_data(&mut header(len(data)), path, data)
@@ -139,6 +145,9 @@ impl<'a> Archive<'a> {
                     ArchiveError::Out(error)
                 }
             })?;
+        }
+        if !end(tar.get_mut()).map_err(ArchiveError::Out)? {
+            return Err(ArchiveError::GivenUp);
         }
         let mut out = tar.into_inner().map_err(ArchiveError::Out)?;
         out.flush().map_err(ArchiveError::Out)
@@ -248,7 +257,7 @@ mod tests {
 
     fn written(archive: &Archive<'_>) -> BTreeMap<String, Vec<u8>> {
         let mut bytes = Vec::new();
-        archive.write(&mut bytes).unwrap();
+        archive.write(&mut bytes, |_| Ok(true)).unwrap();
         assert_eq!(len(&bytes), archive.size());
         let mut tar = tar::Archive::new(bytes.as_slice());
         tar.entries()
@@ -297,7 +306,7 @@ mod tests {
             let mut image = image(&[b"one", b"two"]);
             image.layers[1].size = image.layers[1].size.checked_add_signed(delta).unwrap();
             let error = Archive::new(&image, "a:b", Form::Stored, 0)
-                .write(io::sink())
+                .write(io::sink(), |_| Ok(true))
                 .unwrap_err();
             assert!(
                 matches!(error, ArchiveError::Layer(digest, _) if digest == image.layers[1].digest)
@@ -328,7 +337,7 @@ mod tests {
             let layer = &mut image.layers[1];
             layer.unpacked = layer.unpacked.checked_add_signed(delta).unwrap();
             let error = Archive::new(&image, "a:b", Form::Inflated, 0)
-                .write(io::sink())
+                .write(io::sink(), |_| Ok(true))
                 .unwrap_err();
             let bad = image.layers[1].digest;
             assert!(matches!(error, ArchiveError::Layer(digest, _) if digest == bad));

@@ -57,6 +57,9 @@ pub enum LoadError {
         .0.iter().map(|one| one.layer.to_string()).collect::<Vec<_>>().join(", ")
     )]
     Incomplete(Vec<MissingLayer>),
+    /// The image that brings the layers below was not loaded.
+    #[error("image `{0}` was given up: the layers below its own were not loaded")]
+    GivenUp(String),
     /// No thread could be started to read layers.
     #[error("cannot start a thread to read image `{reference}`")]
     Thread {
@@ -75,7 +78,9 @@ impl LoadError {
         match self {
             Self::Layer { source, .. } => !is_from_system(source),
             Self::Source { .. } | Self::Identity { .. } => true,
-            Self::Engine { .. } | Self::Thread { .. } | Self::Incomplete(_) => false,
+            Self::Engine { .. } | Self::GivenUp(_) | Self::Thread { .. } | Self::Incomplete(_) => {
+                false
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::archive::{Archive, Form};
 use super::source::{diff_ids, private_tag};
-use super::stream::stream;
+use super::stream::{Ahead, Broken, stream};
 use super::{ImageSource, LoadError};
 use crate::engine::{ContainerEngine, EngineError, EngineFacts, EngineImage, LoadRoute};
 use crate::oci::digest::Digest;
@@ -92,11 +92,13 @@ impl<E: ContainerEngine> Loader<'_, E> {
     }
 
     /// Sends the image under lfctl's own tag, without its first `skip`
-    /// layers, which the engine holds. Leaves nothing behind on failure.
+    /// layers, which the engine holds, at the latest once `ahead` is loaded.
+    /// Leaves nothing behind on failure.
     pub(super) async fn load(
         &self,
         image: &ImageSource,
         skip: usize,
+        ahead: Option<Ahead>,
         step: &Step<'_>,
     ) -> Result<(EngineImage, Sent), LoadError> {
         let private = private_tag(&image.reference, &image.config_digest);
@@ -105,14 +107,14 @@ impl<E: ContainerEngine> Loader<'_, E> {
             .image(&private)
             .await
             .map_err(|source| engine_error(image, source))?;
-        let mut result = self.send(image, &private, skip, step).await;
+        let mut result = self.send(image, &private, skip, ahead, step).await;
         let left_out = &image.layers[..skip];
         let at_hand = left_out
             .iter()
             .all(|layer| !image.absent.contains(&layer.digest));
         if skip > 0 && at_hand && result.as_ref().is_err_and(LoadError::is_refusal) {
             // Somebody pruned in between.
-            result = self.send(image, &private, 0, step).await;
+            result = self.send(image, &private, 0, None, step).await;
         }
         let checked = match result {
             Ok(sent) => self.check(image, &private).await.map(|found| (found, sent)),
@@ -130,10 +132,11 @@ impl<E: ContainerEngine> Loader<'_, E> {
         image: &ImageSource,
         private: &str,
         skip: usize,
+        ahead: Option<Ahead>,
         step: &Step<'_>,
     ) -> Result<Sent, LoadError> {
         let form = self.form();
-        let stream = stream(image, private, form, skip, &self.stop)?;
+        let stream = stream(image, private, form, skip, &self.stop, ahead)?;
         let mut load = std::pin::pin!(self.engine.load(&image.reference, stream.body));
         let mut tick = tokio::time::interval(TICK);
         let mut shown = 0;
@@ -154,11 +157,15 @@ impl<E: ContainerEngine> Loader<'_, E> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some((digest, source)) = broken {
-            return Err(LoadError::Layer {
-                reference: image.reference.clone(),
-                digest,
-                source,
+        if let Some(broken) = broken {
+            let reference = image.reference.clone();
+            return Err(match broken {
+                Broken::GivenUp => LoadError::GivenUp(reference),
+                Broken::Layer(digest, source) => LoadError::Layer {
+                    reference,
+                    digest,
+                    source,
+                },
             });
         }
         result.map_err(|source| engine_error(image, source))?;

@@ -1,14 +1,16 @@
 //! Which image goes next.
 //!
 //! Images of one base need its layers once. So of all images whose first
-//! missing layer is the same, one goes ahead, the smallest; the others wait
-//! until the engine holds that layer. Pure: chains and sizes in, a choice out.
+//! missing layer is the same, one goes ahead, the smallest. Once it is under
+//! way the others are sent as well, without what it brings: an engine first
+//! takes in a whole archive, so that their end need only be held back until
+//! that one is done. Pure: chains and sizes in, a choice out.
 
 use super::ImageSource;
 use super::source::diff_ids;
 
 /// Layer chains that the engine holds, as diff ids from the base up.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Chains(Vec<Vec<String>>);
 
 impl Chains {
@@ -56,11 +58,6 @@ impl Pending {
         &self.chain[..end.min(self.chain.len())]
     }
 
-    /// How many layers, from the base up, need not be sent.
-    pub(super) fn held(&self, chains: &Chains) -> usize {
-        chains.held(&self.chain)
-    }
-
     fn missing_bytes(&self, chains: &Chains) -> u64 {
         self.sizes[chains.held(&self.chain)..].iter().sum()
     }
@@ -70,22 +67,46 @@ impl Pending {
     }
 }
 
-/// The pending image to start now, as its place in `pending`: the largest of
-/// those that need not wait.
-pub(super) fn next(pending: &[Pending], running: &[Pending], chains: &Chains) -> Option<usize> {
-    let rank = |one: &Pending| (one.missing_bytes(chains), one.index);
+/// An image to be sent now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    /// Its place among those that are pending.
+    pub(super) place: usize,
+    /// How many layers, from the base up, need not be sent.
+    pub(super) skip: usize,
+    /// Index of the image under way that brings the last of these; `None`
+    /// when the engine holds them.
+    pub(super) behind: Option<usize>,
+}
+
+/// What to start now: the largest of those that need not go behind another
+/// one that is still pending.
+pub(super) fn next(pending: &[Pending], running: &[Pending], chains: &Chains) -> Option<Start> {
+    let mut coming = chains.clone();
+    for one in running {
+        coming.add(one.chain.clone());
+    }
+    let rank = |one: &Pending| (one.missing_bytes(&coming), one.index);
     let free = |(place, one): &(usize, &Pending)| {
-        !running.iter().any(|other| one.waits_for(other, chains))
-            && !pending.iter().enumerate().any(|(at, other)| {
-                at != *place && one.waits_for(other, chains) && rank(other) < rank(one)
-            })
+        !pending.iter().enumerate().any(|(at, other)| {
+            at != *place && one.waits_for(other, &coming) && rank(other) < rank(one)
+        })
     };
-    pending
+    let (place, one) = pending
         .iter()
         .enumerate()
         .filter(free)
-        .max_by_key(|(_, one)| rank(one))
-        .map(|(place, _)| place)
+        .max_by_key(|(_, one)| rank(one))?;
+    let skip = coming.held(&one.chain);
+    let brings = |other: &&Pending| other.chain.starts_with(&one.chain[..skip]);
+    Some(Start {
+        place,
+        skip,
+        behind: (skip > chains.held(&one.chain))
+            .then(|| running.iter().find(brings))
+            .flatten()
+            .map(|other| other.index),
+    })
 }
 
 #[cfg(test)]
@@ -100,34 +121,70 @@ mod tests {
         }
     }
 
-    /// Starts images two at a time, each done before the next but one, and
-    /// returns in which order.
-    fn order(mut pending: Vec<Pending>, chains: &mut Chains) -> Vec<Vec<usize>> {
-        let mut waves = Vec::new();
+    /// Starts images, so many at once, of which the first is always the first
+    /// to be done. Returns them as started: index, layers left out, and behind
+    /// which other one.
+    fn order(
+        mut pending: Vec<Pending>,
+        chains: &mut Chains,
+        at_once: usize,
+    ) -> Vec<(usize, usize, Option<usize>)> {
+        let (mut order, mut running) = (Vec::new(), Vec::<Pending>::new());
         while !pending.is_empty() {
-            let mut running = Vec::new();
-            while let Some(place) = next(&pending, &running, chains) {
-                running.push(pending.remove(place));
+            while running.len() < at_once
+                && let Some(start) = next(&pending, &running, chains)
+            {
+                let one = pending.remove(start.place);
+                order.push((one.index, start.skip, start.behind));
+                running.push(one);
             }
             assert!(!running.is_empty(), "nothing can start: {pending:?}");
-            waves.push(running.iter().map(|one| one.index).collect());
-            for one in running {
-                chains.add(one.chain);
-            }
+            chains.add(running.remove(0).chain);
         }
-        waves
+        order
     }
 
-    #[test]
-    fn a_shared_base_is_sent_once_by_the_smallest_image() {
-        let images = vec![
+    fn of_one_base() -> Vec<Pending> {
+        vec![
             image(0, &[("base", 10), ("large", 90)]),
             image(1, &[("base", 10), ("small", 1)]),
             image(2, &[("other", 50)]),
             image(3, &[("base", 10), ("middle", 30)]),
+        ]
+    }
+
+    #[test]
+    fn a_shared_base_is_sent_once_by_the_smallest_image() {
+        for at_once in 1..5 {
+            let order = order(of_one_base(), &mut Chains::default(), at_once);
+            let with_base: Vec<_> = order.iter().filter(|(_, skip, _)| *skip == 0).collect();
+            assert_eq!(with_base, [&(2, 0, None), &(1, 0, None)]);
+        }
+    }
+
+    #[test]
+    fn images_go_behind_the_one_that_brings_their_base() {
+        let one = order(of_one_base(), &mut Chains::default(), 1);
+        assert_eq!(
+            one,
+            [(2, 0, None), (1, 0, None), (0, 1, None), (3, 1, None)]
+        );
+        let all = order(of_one_base(), &mut Chains::default(), 4);
+        assert_eq!(
+            all,
+            [(2, 0, None), (1, 0, None), (0, 1, Some(1)), (3, 1, Some(1))]
+        );
+    }
+
+    #[test]
+    fn behind_one_that_goes_behind_another() {
+        let images = vec![
+            image(0, &[("a", 1), ("b", 2), ("c", 3)]),
+            image(1, &[("a", 1), ("b", 2)]),
+            image(2, &[("a", 1)]),
         ];
-        let mut chains = Chains::default();
-        assert_eq!(order(images, &mut chains), [vec![2, 1], vec![0, 3]]);
+        let order = order(images, &mut Chains::default(), 3);
+        assert_eq!(order, [(2, 0, None), (1, 1, Some(2)), (0, 2, Some(1))]);
     }
 
     #[test]
@@ -137,7 +194,7 @@ mod tests {
             image(1, &[("base", 10), ("b", 95)]),
         ];
         let mut chains = Chains::new(vec![vec!["base".to_owned(), "x".to_owned()]]);
-        assert_eq!(order(images, &mut chains), [vec![1, 0]]);
+        assert_eq!(order(images, &mut chains, 2), [(1, 1, None), (0, 1, None)]);
     }
 
     #[test]
@@ -159,9 +216,10 @@ mod tests {
         let same = || image(0, &[("a", 1), ("b", 2)]);
         let mut twin = same();
         twin.index = 1;
-        let mut chains = Chains::default();
-        assert_eq!(order(vec![same(), twin], &mut chains), [vec![0], vec![1]]);
+        let twins = order(vec![same(), twin], &mut Chains::default(), 2);
+        assert_eq!(twins, [(0, 0, None), (1, 2, Some(0))]);
         let empty = vec![image(0, &[]), image(1, &[])];
-        assert_eq!(order(empty, &mut Chains::default()), [vec![1, 0]]);
+        let none = order(empty, &mut Chains::default(), 2);
+        assert_eq!(none, [(1, 0, None), (0, 0, None)]);
     }
 }

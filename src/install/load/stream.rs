@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -15,24 +17,40 @@ use crate::oci::digest::Digest;
 
 /// Messages between the thread that reads and the engine's connection.
 const QUEUE: usize = 8;
+/// Time between two signs of life of an archive whose end is held back.
+const SIGN: Duration = Duration::from_secs(1);
 
 /// An archive that is being made, as its sender sees it.
 pub(super) struct ArchiveStream {
     pub(super) body: LoadBody,
     /// Bytes the engine's connection has taken.
     pub(super) sent: Arc<AtomicU64>,
-    /// The layer that could not be read, if one could not.
-    pub(super) broken: Arc<Mutex<Option<(Digest, io::Error)>>>,
+    /// Why it was not finished, if that was not the engine's doing.
+    pub(super) broken: Arc<Mutex<Option<Broken>>>,
 }
 
-/// Starts making an archive. The thread ends when the body is dropped, or
-/// with an error in it when `stop` is set.
+/// Why an archive was not finished.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// A layer could not be read.
+    Layer(Digest, io::Error),
+    /// The image it went behind was not loaded.
+    GivenUp,
+}
+
+/// Tells that an image is loaded; gone without a word when it is not.
+pub(super) type Ahead = Receiver<()>;
+
+/// Starts making an archive. Its end is held back until `ahead` tells that
+/// the layers below those in it are there. The thread ends when the body is
+/// dropped, or with an error in it when `stop` is set.
 pub(super) fn stream(
     image: &ImageSource,
     private: &str,
     form: Form,
     skip: usize,
     stop: &Arc<AtomicBool>,
+    ahead: Option<Ahead>,
 ) -> Result<ArchiveStream, LoadError> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let sent = Arc::new(AtomicU64::new(0));
@@ -43,18 +61,20 @@ pub(super) fn stream(
         .name("image-archive".to_owned())
         .spawn(move || {
             let archive = Archive::new(&image_clone, &private, form, skip);
-            let error = match archive.write(writer) {
+            let end = |writer: &mut ChannelWriter| writer.is_behind(ahead.as_ref());
+            let (told, broken) = match archive.write(writer, end) {
                 Ok(()) => return,
-                Err(ArchiveError::Out(error)) => error,
-                Err(ArchiveError::Layer(digest, error)) => {
-                    let told = io::Error::new(error.kind(), format!("layer {digest}: {error}"));
-                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((digest, error));
-                    told
-                }
+                Err(ArchiveError::Out(error)) => (error, None),
+                Err(ArchiveError::Layer(digest, error)) => (
+                    io::Error::new(error.kind(), format!("layer {digest}: {error}")),
+                    Some(Broken::Layer(digest, error)),
+                ),
+                Err(ArchiveError::GivenUp) => (given_up(), Some(Broken::GivenUp)),
             };
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = broken;
             // A body that just ends would look whole; this one aborts the
             // request. Without a receiver it is aborted already.
-            let _ = sender.blocking_send(Err(error));
+            let _ = sender.blocking_send(Err(told));
         })
         .map_err(|source| LoadError::Thread {
             reference: image.reference.clone(),
@@ -90,17 +110,42 @@ impl ChannelWriter {
     }
 
     fn send(&mut self) -> io::Result<()> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("another image could not be loaded"));
-        }
         if self.buffer.is_empty() {
             return Ok(());
         }
         let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(CHUNK));
+        self.pass(full.freeze())
+    }
+
+    fn pass(&self, message: Bytes) -> io::Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(given_up());
+        }
         self.sender
-            .blocking_send(Ok(full.freeze()))
+            .blocking_send(Ok(message))
             .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
+
+    /// Waits for the image ahead, if there is one. `false` when it failed.
+    fn is_behind(&mut self, ahead: Option<&Ahead>) -> io::Result<bool> {
+        let Some(ahead) = ahead else {
+            return Ok(true);
+        };
+        self.send()?;
+        loop {
+            match ahead.recv_timeout(SIGN) {
+                Ok(()) => return Ok(true),
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+                // Nothing goes over the wire, but the connection must not be
+                // taken for a silent one.
+                Err(RecvTimeoutError::Timeout) => self.pass(Bytes::new())?,
+            }
+        }
+    }
+}
+
+fn given_up() -> io::Error {
+    io::Error::other("another image could not be loaded")
 }
 
 impl Write for ChannelWriter {
@@ -132,11 +177,11 @@ mod tests {
     async fn the_stream_is_the_archive() {
         let big: &'static [u8] = vec![7; 3 << 20].leak();
         let image = image(&[big, b"two"]);
-        let stream = stream(&image, "a:b", Form::Stored, 0, &go()).unwrap();
+        let stream = stream(&image, "a:b", Form::Stored, 0, &go(), None).unwrap();
         let chunks: Vec<_> = stream.body.map(Result::unwrap).collect().await;
         let mut expected = Vec::new();
         Archive::new(&image, "a:b", Form::Stored, 0)
-            .write(&mut expected)
+            .write(&mut expected, |_| Ok(true))
             .unwrap();
         assert!(chunks.concat() == expected);
         assert_eq!(stream.sent.load(Ordering::Relaxed), expected.len() as u64);
@@ -153,22 +198,81 @@ mod tests {
             }
             good(digest)
         });
-        let stream = stream(&image, "a:b", Form::Inflated, 0, &go()).unwrap();
+        let stream = stream(&image, "a:b", Form::Inflated, 0, &go(), None).unwrap();
         let last = stream.body.collect::<Vec<_>>().await.pop().unwrap();
         let text = last.unwrap_err().to_string();
         assert!(text.contains(&bad.to_string()), "{text}");
         assert!(text.contains("wrong byte"), "{text}");
-        assert_eq!(stream.broken.lock().unwrap().as_ref().unwrap().0, bad);
+        let broken = stream.broken.lock().unwrap().take().unwrap();
+        assert!(matches!(broken, Broken::Layer(layer, _) if layer == bad));
     }
 
     #[tokio::test]
     async fn a_stopped_stream_does_not_look_whole() {
         let stop = go();
         stop.store(true, Ordering::Relaxed);
-        let stream = stream(&image(&[b"one"]), "a:b", Form::Stored, 0, &stop).unwrap();
+        let stream = stream(&image(&[b"one"]), "a:b", Form::Stored, 0, &stop, None).unwrap();
         let last = stream.body.collect::<Vec<_>>().await.pop().unwrap();
         assert!(last.is_err());
         assert!(stream.broken.lock().unwrap().is_none());
+    }
+
+    /// What an engine gets of an archive while the image ahead is not loaded.
+    async fn held_back(stream: &mut ArchiveStream) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let chunk = stream.body.next().await.unwrap().unwrap();
+            if chunk.is_empty() {
+                return bytes;
+            }
+            bytes.extend(chunk);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_end_is_held_back_until_the_image_ahead_is_loaded() {
+        let image = image(&[b"one", b"two"]);
+        let (loaded, ahead) = std::sync::mpsc::channel();
+        let archive = |ahead| stream(&image, "a:b", Form::Inflated, 1, &go(), ahead).unwrap();
+        let mut behind = archive(Some(ahead));
+        let mut bytes = held_back(&mut behind).await;
+        assert!(bytes.windows(3).any(|part| part == b"two"));
+        loaded.send(()).unwrap();
+        bytes.extend(
+            behind
+                .body
+                .map(Result::unwrap)
+                .collect::<Vec<_>>()
+                .await
+                .concat(),
+        );
+        let alone: Vec<_> = archive(None).body.map(Result::unwrap).collect().await;
+        assert!(bytes == alone.concat());
+    }
+
+    #[tokio::test]
+    async fn without_the_image_ahead_an_archive_is_never_whole() {
+        let image = image(&[b"one", b"two"]);
+        let (loaded, ahead) = std::sync::mpsc::channel();
+        let mut behind = stream(&image, "a:b", Form::Inflated, 1, &go(), Some(ahead)).unwrap();
+        held_back(&mut behind).await;
+        drop(loaded);
+        let last = behind.body.collect::<Vec<_>>().await.pop().unwrap();
+        assert!(last.is_err());
+        let broken = behind.broken.lock().unwrap().take();
+        assert!(matches!(broken, Some(Broken::GivenUp)));
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_waits_can_be_stopped() {
+        let image = image(&[b"one", b"two"]);
+        let (_loaded, ahead) = std::sync::mpsc::channel();
+        let stop = go();
+        let mut behind = stream(&image, "a:b", Form::Inflated, 1, &stop, Some(ahead)).unwrap();
+        held_back(&mut behind).await;
+        stop.store(true, Ordering::Relaxed);
+        let last = behind.body.collect::<Vec<_>>().await.pop().unwrap();
+        assert!(last.is_err());
     }
 
     #[test]
@@ -176,7 +280,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
         let error = Archive::new(&image(&[b"one"]), "a:b", Form::Stored, 0)
-            .write(ChannelWriter::new(sender, go()))
+            .write(ChannelWriter::new(sender, go()), |_| Ok(true))
             .unwrap_err();
         assert!(matches!(error, ArchiveError::Out(_)));
     }

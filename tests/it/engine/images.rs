@@ -43,6 +43,7 @@ over_each_engine! {
     a_wrong_byte_aborts_the_load_and_leaves_no_tag,
     a_wrong_byte_takes_back_every_image_of_the_run,
     a_failed_read_keeps_what_is_there_and_the_next_run_goes_on,
+    without_their_base_no_image_is_loaded,
     the_engine_itself_finds_a_torn_body,
     what_is_no_image_is_refused_although_http_says_200,
     a_foreign_tag_is_not_moved,
@@ -364,6 +365,30 @@ async fn a_failed_read_keeps_what_is_there_and_the_next_run_goes_on(rig: Rig) {
     let kept: Vec<_> = loaded.iter().map(|image| image.already_present).collect();
     assert_eq!(kept, there);
     assert!(loaded.iter().all(|image| image.tags.len() == 2));
+}
+
+/// The others are on their way while the one with the base fails.
+async fn without_their_base_no_image_is_loaded(rig: Rig) {
+    for kind in [
+        || io::Error::other("digest mismatch"),
+        || io::Error::from_raw_os_error(5),
+    ] {
+        let (mut images, _) = several(&rig);
+        let base = images[0].layers[0].digest;
+        for image in &mut images {
+            spoilt(image, base, kind);
+        }
+        let error = load_images(&rig.engine, &rig.facts, images.clone(), &Silent)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, LoadError::Layer { digest, .. } if *digest == base),
+            "{error:?}"
+        );
+        assert_eq!(held(&rig, &images).await, [false; 4]);
+    }
+    let (images, _) = several(&rig);
+    assert_eq!(rig.load(images).await.len(), 4);
 }
 
 async fn the_engine_itself_finds_a_torn_body(rig: Rig) {
