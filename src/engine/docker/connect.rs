@@ -3,11 +3,19 @@
 //! Only unix sockets are ever opened. The order is the one the engines' own
 //! clients use, so that lfctl drives the engine the operator sees.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 
-use bollard::API_DEFAULT_VERSION;
+use bollard::{API_DEFAULT_VERSION, BollardRequest};
+use futures_util::future::BoxFuture;
+use hyper::Uri;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::UnixStream;
+use tower_service::Service;
 
 use super::Docker;
 use super::read;
@@ -107,16 +115,50 @@ fn candidates(
     Ok(paths)
 }
 
+/// Opens an engine's socket for a request.
+///
+/// bollard's own way into a socket takes one piece of memory at a time, so
+/// that all of a load would be copied together first.
+#[derive(Clone)]
+struct Socket(Arc<Path>);
+
+impl Service<Uri> for Socket {
+    type Response = TokioIo<UnixStream>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let path = Arc::clone(&self.0);
+        Box::pin(async move { UnixStream::connect(path).await.map(TokioIo::new) })
+    }
+}
+
+/// A client that opens the socket anew for each request.
+fn client(path: &Path) -> Result<bollard::Docker, bollard::errors::Error> {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_max_idle_per_host(0);
+    let client = builder.build(Socket(path.into()));
+    bollard::Docker::connect_with_custom_transport(
+        move |request: BollardRequest| {
+            let answer = client.request(request);
+            async move { Ok(answer.await?) }
+        },
+        Some("http://localhost"),
+        UNLIMITED_SECONDS,
+        API_DEFAULT_VERSION,
+    )
+}
+
 async fn try_socket(path: &Path) -> Result<Docker, String> {
     // The client's own error hides why a connect failed.
-    tokio::net::UnixStream::connect(path)
+    UnixStream::connect(path)
         .await
         .map_err(|error| error.to_string())?;
-    let text = path
-        .to_str()
-        .ok_or_else(|| "its path is not UTF-8".to_owned())?;
-    let client = bollard::Docker::connect_with_unix(text, UNLIMITED_SECONDS, API_DEFAULT_VERSION)
-        .map_err(|error| error.to_string())?;
+    let client = client(path).map_err(|error| error.to_string())?;
     let greeting = async {
         client.ping().await?;
         let client = client.negotiate_version().await?;

@@ -7,7 +7,7 @@
 //! and memory does not grow with the image.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 
 use serde_json::json;
 
@@ -62,6 +62,15 @@ pub(super) enum ArchiveError {
     GivenUp,
 }
 
+/// Where an archive goes. Layers are read straight into it.
+pub(super) trait Sink: Write {
+    /// Room for the next bytes; never empty.
+    fn room(&mut self) -> &mut [u8];
+
+    /// So many bytes were put there.
+    fn add(&mut self, count: usize) -> io::Result<()>;
+}
+
 impl<'a> Archive<'a> {
     /// An archive of `image` under the name `tag`, without the first `skip`
     /// layers.
@@ -114,10 +123,10 @@ impl<'a> Archive<'a> {
 
     /// Writes the archive, reading each layer through the source's verifying
     /// reader. Its end is written only when `end` says so.
-    pub(super) fn write<W: Write>(
+    pub(super) fn write<S: Sink>(
         &self,
-        out: W,
-        end: impl FnOnce(&mut W) -> io::Result<bool>,
+        out: S,
+        end: impl FnOnce(&mut S) -> io::Result<bool>,
     ) -> Result<(), ArchiveError> {
         let mut tar = tar::Builder::new(out);
         for (path, data) in self.head() {
@@ -126,25 +135,29 @@ impl<'a> Archive<'a> {
         }
         for layer in &self.layers {
             let (name, size) = self.form.of(layer);
-            let mut reader = Tracked {
-                inner: self
-                    .open(layer)
-                    .map_err(|error| ArchiveError::Layer(layer.digest, error))?,
+            let of_layer = |error| ArchiveError::Layer(layer.digest, error);
+            let mut reader = Exact {
+                inner: self.open(layer).map_err(of_layer)?,
                 left: size,
-                failed: false,
             };
-            tar.append_data(
-                &mut header(size),
-                blob_name(&name),
-                BufReader::with_capacity(CHUNK, &mut reader),
-            )
-            .map_err(|error| {
-                if reader.failed {
-                    ArchiveError::Layer(layer.digest, error)
-                } else {
-                    ArchiveError::Out(error)
+            let out = tar.get_mut();
+            let mut header = header(size);
+            let named = header.set_path(blob_name(&name));
+            header.set_cksum();
+            named
+                .and_then(|()| out.write_all(header.as_bytes()))
+                .map_err(ArchiveError::Out)?;
+            loop {
+                match reader.read(out.room()) {
+                    Ok(0) => break,
+                    Ok(count) => out.add(count).map_err(ArchiveError::Out)?,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(of_layer(error)),
                 }
-            })?;
+            }
+            let padding = usize::try_from(size.wrapping_neg() % 512).unwrap_or_default();
+            out.write_all(&[0; 512][..padding])
+                .map_err(ArchiveError::Out)?;
         }
         if !end(tar.get_mut()).map_err(ArchiveError::Out)? {
             return Err(ArchiveError::GivenUp);
@@ -162,35 +175,24 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// A layer's reader that knows whether an error was its own, and that takes a
-/// wrong length for an error.
-struct Tracked<R> {
+/// A layer's reader that takes a wrong length for an error.
+struct Exact<R> {
     inner: R,
     left: u64,
-    failed: bool,
 }
 
-impl<R: Read> Read for Tracked<R> {
+impl<R: Read> Read for Exact<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer).and_then(|count| {
-            let wrong =
-                || io::Error::new(io::ErrorKind::InvalidData, "its size is not the signed one");
-            if count == 0 && self.left > 0 && !buffer.is_empty() {
-                return Err(wrong());
-            }
-            self.left = self
-                .left
-                .checked_sub(len(&buffer[..count]))
-                .ok_or_else(wrong)?;
-            Ok(count)
-        });
-        // `copy` tries again after an interruption.
-        if let Err(error) = &read
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            self.failed = true;
+        let wrong = || io::Error::new(io::ErrorKind::InvalidData, "its size is not the signed one");
+        let count = self.inner.read(buffer)?;
+        if count == 0 && self.left > 0 && !buffer.is_empty() {
+            return Err(wrong());
         }
-        read
+        self.left = self
+            .left
+            .checked_sub(len(&buffer[..count]))
+            .ok_or_else(wrong)?;
+        Ok(count)
     }
 }
 
@@ -249,15 +251,44 @@ fn manifest_type(manifest: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::super::tests::{gzip_image, image};
     use super::*;
 
+    /// An archive in memory.
+    #[derive(Default)]
+    pub(in crate::install::load) struct Memory {
+        pub(in crate::install::load) bytes: Vec<u8>,
+        room: [u8; 7],
+    }
+
+    impl Sink for &mut Memory {
+        fn room(&mut self) -> &mut [u8] {
+            &mut self.room
+        }
+
+        fn add(&mut self, count: usize) -> io::Result<()> {
+            self.bytes.extend(&self.room[..count]);
+            Ok(())
+        }
+    }
+
+    impl Write for &mut Memory {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.bytes.write(data)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn written(archive: &Archive<'_>) -> BTreeMap<String, Vec<u8>> {
-        let mut bytes = Vec::new();
-        archive.write(&mut bytes, |_| Ok(true)).unwrap();
+        let mut memory = Memory::default();
+        archive.write(&mut memory, |_| Ok(true)).unwrap();
+        let bytes = memory.bytes;
         assert_eq!(len(&bytes), archive.size());
         let mut tar = tar::Archive::new(bytes.as_slice());
         tar.entries()
@@ -306,7 +337,7 @@ mod tests {
             let mut image = image(&[b"one", b"two"]);
             image.layers[1].size = image.layers[1].size.checked_add_signed(delta).unwrap();
             let error = Archive::new(&image, "a:b", Form::Stored, 0)
-                .write(io::sink(), |_| Ok(true))
+                .write(&mut Memory::default(), |_| Ok(true))
                 .unwrap_err();
             assert!(
                 matches!(error, ArchiveError::Layer(digest, _) if digest == image.layers[1].digest)
@@ -337,7 +368,7 @@ mod tests {
             let layer = &mut image.layers[1];
             layer.unpacked = layer.unpacked.checked_add_signed(delta).unwrap();
             let error = Archive::new(&image, "a:b", Form::Inflated, 0)
-                .write(io::sink(), |_| Ok(true))
+                .write(&mut Memory::default(), |_| Ok(true))
                 .unwrap_err();
             let bad = image.layers[1].digest;
             assert!(matches!(error, ArchiveError::Layer(digest, _) if digest == bad));

@@ -2,15 +2,15 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::archive::{Archive, ArchiveError, CHUNK, Form};
+use super::archive::{Archive, ArchiveError, CHUNK, Form, Sink};
 use super::{ImageSource, LoadError};
 use crate::engine::LoadBody;
 use crate::oci::digest::Digest;
@@ -93,28 +93,62 @@ pub(super) fn stream(
     Ok(ArchiveStream { body, sent, broken })
 }
 
-/// Turns written bytes into messages, and waits while too many are under way.
+/// Turns bytes into messages, and waits while too many are under way.
 struct ChannelWriter {
     sender: mpsc::Sender<io::Result<Bytes>>,
-    buffer: BytesMut,
+    /// The message in the making, and how many bytes of it there are.
+    buffer: Vec<u8>,
+    filled: usize,
+    /// Buffers come back from where they were sent, so that the system need
+    /// not find fresh memory for each.
+    used: Receiver<Vec<u8>>,
+    back: Sender<Vec<u8>>,
     stop: Arc<AtomicBool>,
+}
+
+/// A message, whose buffer goes back once it is sent.
+struct Message {
+    buffer: Vec<u8>,
+    len: usize,
+    back: Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        let _ = self.back.send(std::mem::take(&mut self.buffer));
+    }
 }
 
 impl ChannelWriter {
     fn new(sender: mpsc::Sender<io::Result<Bytes>>, stop: Arc<AtomicBool>) -> Self {
+        let (back, used) = channel();
         Self {
             sender,
-            buffer: BytesMut::with_capacity(CHUNK),
+            buffer: vec![0; CHUNK],
+            filled: 0,
+            used,
+            back,
             stop,
         }
     }
 
     fn send(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
+        if self.filled == 0 {
             return Ok(());
         }
-        let full = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(CHUNK));
-        self.pass(full.freeze())
+        let next = self.used.try_recv().unwrap_or_else(|_| vec![0; CHUNK]);
+        let message = Message {
+            buffer: std::mem::replace(&mut self.buffer, next),
+            len: std::mem::take(&mut self.filled),
+            back: self.back.clone(),
+        };
+        self.pass(Bytes::from_owner(message))
     }
 
     fn pass(&self, message: Bytes) -> io::Result<()> {
@@ -150,12 +184,10 @@ fn given_up() -> io::Error {
 
 impl Write for ChannelWriter {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let room = CHUNK - self.buffer.len();
-        let count = data.len().min(room);
-        self.buffer.extend_from_slice(&data[..count]);
-        if self.buffer.len() == CHUNK {
-            self.send()?;
-        }
+        let room = &mut self.buffer[self.filled..];
+        let count = data.len().min(room.len());
+        room[..count].copy_from_slice(&data[..count]);
+        self.add(count)?;
         Ok(count)
     }
 
@@ -164,8 +196,23 @@ impl Write for ChannelWriter {
     }
 }
 
+impl Sink for ChannelWriter {
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.filled..]
+    }
+
+    fn add(&mut self, count: usize) -> io::Result<()> {
+        self.filled += count;
+        if self.filled < self.buffer.len() {
+            return Ok(());
+        }
+        self.send()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::archive::tests::Memory;
     use super::super::tests::image;
     use super::*;
 
@@ -179,12 +226,15 @@ mod tests {
         let image = image(&[big, b"two"]);
         let stream = stream(&image, "a:b", Form::Stored, 0, &go(), None).unwrap();
         let chunks: Vec<_> = stream.body.map(Result::unwrap).collect().await;
-        let mut expected = Vec::new();
+        let mut expected = Memory::default();
         Archive::new(&image, "a:b", Form::Stored, 0)
             .write(&mut expected, |_| Ok(true))
             .unwrap();
-        assert!(chunks.concat() == expected);
-        assert_eq!(stream.sent.load(Ordering::Relaxed), expected.len() as u64);
+        assert!(chunks.concat() == expected.bytes);
+        assert_eq!(
+            stream.sent.load(Ordering::Relaxed),
+            expected.bytes.len() as u64
+        );
     }
 
     #[tokio::test]
