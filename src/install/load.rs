@@ -169,9 +169,7 @@ async fn bring_missing<E: ContainerEngine>(
     loop {
         while failure.is_none()
             && running.len() < loader.route.at_once()
-            && let Some(start) = next(&pending, &running, &chains)
-            // More that wait would only slow down the one they wait for.
-            && (start.behind.is_none() || behind.is_empty())
+            && let Some(start) = next(&pending, &running, &chains, !behind.is_empty())
         {
             let one = pending.remove(start.place);
             let ahead = start.behind.map(|ahead| {

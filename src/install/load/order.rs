@@ -80,17 +80,26 @@ pub(super) struct Start {
 }
 
 /// What to start now: the largest of those that need not go behind another
-/// one that is still pending.
-pub(super) fn next(pending: &[Pending], running: &[Pending], chains: &Chains) -> Option<Start> {
+/// one that is still pending. Once one waits for another, no more that would
+/// wait are started: they would only slow down the one they wait for.
+pub(super) fn next(
+    pending: &[Pending],
+    running: &[Pending],
+    chains: &Chains,
+    one_waits: bool,
+) -> Option<Start> {
     let mut coming = chains.clone();
     for one in running {
         coming.add(one.chain.clone());
     }
     let rank = |one: &Pending| (one.missing_bytes(&coming), one.index);
+    let held_back = |one: &Pending| coming.held(&one.chain) > chains.held(&one.chain);
     let free = |(place, one): &(usize, &Pending)| {
-        !pending.iter().enumerate().any(|(at, other)| {
+        let goes_first = |(at, other): (usize, &Pending)| {
             at != *place && one.waits_for(other, &coming) && rank(other) < rank(one)
-        })
+        };
+        let blocked = one_waits && held_back(one);
+        !blocked && !pending.iter().enumerate().any(goes_first)
     };
     let (place, one) = pending
         .iter()
@@ -102,7 +111,7 @@ pub(super) fn next(pending: &[Pending], running: &[Pending], chains: &Chains) ->
     Some(Start {
         place,
         skip,
-        behind: (skip > chains.held(&one.chain))
+        behind: held_back(one)
             .then(|| running.iter().find(brings))
             .flatten()
             .map(|other| other.index),
@@ -132,7 +141,7 @@ mod tests {
         let (mut order, mut running) = (Vec::new(), Vec::<Pending>::new());
         while !pending.is_empty() {
             while running.len() < at_once
-                && let Some(start) = next(&pending, &running, chains)
+                && let Some(start) = next(&pending, &running, chains, false)
             {
                 let one = pending.remove(start.place);
                 order.push((one.index, start.skip, start.behind));
@@ -174,6 +183,22 @@ mod tests {
             all,
             [(2, 0, None), (1, 0, None), (0, 1, Some(1)), (3, 1, Some(1))]
         );
+    }
+
+    #[test]
+    fn while_one_waits_only_others_are_started() {
+        let running = [image(1, &[("base", 10), ("small", 1)])];
+        let waits = image(0, &[("base", 10), ("large", 90)]);
+        let free = image(2, &[("other", 50)]);
+        let none = next(
+            std::slice::from_ref(&waits),
+            &running,
+            &Chains::default(),
+            true,
+        );
+        assert_eq!(none, None);
+        let other = next(&[waits, free], &running, &Chains::default(), true);
+        assert_eq!(other.unwrap().place, 1);
     }
 
     #[test]
