@@ -169,7 +169,7 @@ async fn bring_missing<E: ContainerEngine>(
     loop {
         while failure.is_none()
             && running.len() < loader.route.at_once()
-            && let Some(start) = next(&pending, &running, &chains, !behind.is_empty())
+            && let Some(start) = next(&pending, &running, &chains)
         {
             let one = pending.remove(start.place);
             let ahead = start.behind.map(|ahead| {

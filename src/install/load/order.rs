@@ -80,14 +80,10 @@ pub(super) struct Start {
 }
 
 /// What to start now: the largest of those that need not go behind another
-/// one that is still pending. Once one waits for another, no more that would
-/// wait are started: they would only slow down the one they wait for.
-pub(super) fn next(
-    pending: &[Pending],
-    running: &[Pending],
-    chains: &Chains,
-    one_waits: bool,
-) -> Option<Start> {
+/// one that is still pending. Any number may wait for another: sending them
+/// slows down the one ahead, but who is sent late ends late, and an engine
+/// that unpacks the last one alone leaves processors idle.
+pub(super) fn next(pending: &[Pending], running: &[Pending], chains: &Chains) -> Option<Start> {
     let mut coming = chains.clone();
     for one in running {
         coming.add(one.chain.clone());
@@ -98,8 +94,7 @@ pub(super) fn next(
         let goes_first = |(at, other): (usize, &Pending)| {
             at != *place && one.waits_for(other, &coming) && rank(other) < rank(one)
         };
-        let blocked = one_waits && held_back(one);
-        !blocked && !pending.iter().enumerate().any(goes_first)
+        !pending.iter().enumerate().any(goes_first)
     };
     let (place, one) = pending
         .iter()
@@ -141,7 +136,7 @@ mod tests {
         let (mut order, mut running) = (Vec::new(), Vec::<Pending>::new());
         while !pending.is_empty() {
             while running.len() < at_once
-                && let Some(start) = next(&pending, &running, chains, false)
+                && let Some(start) = next(&pending, &running, chains)
             {
                 let one = pending.remove(start.place);
                 order.push((one.index, start.skip, start.behind));
@@ -183,22 +178,6 @@ mod tests {
             all,
             [(2, 0, None), (1, 0, None), (0, 1, Some(1)), (3, 1, Some(1))]
         );
-    }
-
-    #[test]
-    fn while_one_waits_only_others_are_started() {
-        let running = [image(1, &[("base", 10), ("small", 1)])];
-        let waits = image(0, &[("base", 10), ("large", 90)]);
-        let free = image(2, &[("other", 50)]);
-        let none = next(
-            std::slice::from_ref(&waits),
-            &running,
-            &Chains::default(),
-            true,
-        );
-        assert_eq!(none, None);
-        let other = next(&[waits, free], &running, &Chains::default(), true);
-        assert_eq!(other.unwrap().place, 1);
     }
 
     #[test]
