@@ -44,7 +44,7 @@ impl Made {
         use lfctl::bundle::spec::{BundleSpec, SCHEMA};
         use lfctl::oci::registry::Mirror;
         let (made, fake) = Self::begin(tag);
-        let registry = crate::support::bundle::LocalRegistry::start();
+        let registry = crate::support::registry::LocalRegistry::start();
         let mut images = std::collections::BTreeMap::new();
         for (key, (reference, image)) in &fake.images {
             registry.push(reference.strip_prefix("lfctl.test/").unwrap(), image);

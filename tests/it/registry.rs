@@ -17,7 +17,8 @@ use lfctl::oci::registry::{self, Mirror, Patience, RegistryError};
 use lfctl::report::event::Silent;
 use lfctl::sign::SecretKey;
 
-use crate::support::bundle::{LocalRegistry, Parts, key, noise};
+use crate::support::bundle::{Parts, key, noise};
+use crate::support::registry::LocalRegistry;
 
 mod delta;
 mod faults;

@@ -11,7 +11,8 @@ use lfctl::oci::digest::Digest;
 
 use super::faults::{answer, ok, serve};
 use super::{Desk, app, gateway, pushed};
-use crate::support::bundle::{LocalRegistry, run};
+use crate::support::bundle::run;
+use crate::support::registry::LocalRegistry;
 
 const USER: &str = "release";
 const PASSWORD: &str = "kept-in-a-safe";

@@ -5,5 +5,7 @@ pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod outside;
 pub(crate) mod podman;
+#[cfg(feature = "pull")]
+pub(crate) mod registry;
 pub(crate) mod room;
 pub(crate) mod terminal;
