@@ -104,14 +104,14 @@ pub(super) struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// Does it, and says and writes down each change.
+    /// Does it, after saying and writing down each change.
     pub(super) fn apply(
         &self,
         context: &Context,
         host: &Host<'_>,
         store: &mut TrustStore,
     ) -> Result<(), Failure> {
-        for change in store.apply(self.statement, self.signer)? {
+        store.apply(self.statement, self.signer, |change| {
             let text = change.to_string();
             notice(
                 context.reporter.as_ref(),
@@ -125,8 +125,8 @@ impl Said<'_> {
                 key: Some(self.signer.to_string()),
                 result: text,
             })?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use super::password::{PasswordArg, read_secret_key};
 use crate::appliance::audit::Deed;
 use crate::appliance::host::Host;
 use crate::bundle::parts::signature_path;
+use crate::report::event::{Level, notice};
 use crate::sign::{IntroducedKey, KeyId, Signature, TrustStatement, TrustStore, TrustedKey};
 use crate::sys::fs::write_atomically;
 
@@ -117,13 +118,8 @@ impl AddArgs {
         }
         let host = Host::lock(&context.paths)?;
         let mut store = context.trust_store()?;
-        let mut policy = store.policy().clone();
-        if let Some(holder) = &self.holder
-            && policy.assign(key.id(), holder)
-        {
-            store.set_policy(policy)?;
-        }
-        let id = store.add(&self.file)?;
+        store.add(&key, self.holder.as_deref())?;
+        let id = key.id();
         let text = format!(
             "key {id} is trusted on this host; ask its maker whether these are its words:\n  {words}"
         );
@@ -216,7 +212,19 @@ pub struct RevokeArgs {
 impl RevokeArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
         let host = Host::lock(&context.paths)?;
-        context.trust_store()?.revoke(self.id)?;
+        let mut store = context.trust_store()?;
+        if store.list().all(|stored| stored.key.id() != self.id) {
+            notice(
+                context.reporter.as_ref(),
+                Level::Warning,
+                "trust.unknown-key",
+                format!(
+                    "this host holds no key {}: is the id right? `lfctl trust list` shows them",
+                    self.id
+                ),
+            );
+        }
+        store.revoke(self.id)?;
         audit(&host, "trust revoke", format!("key {}", self.id))?;
         let entry = Entry {
             id: self.id,

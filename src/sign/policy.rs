@@ -110,10 +110,20 @@ impl TrustPolicy {
         named.map_or_else(|| key.to_string(), |(holder, _)| holder.clone())
     }
 
-    /// Says who holds a key; returns whether that is news.
+    /// Says who holds a key; returns whether that is news. As long as the
+    /// holder of a key has no name, its other keys go with it.
     pub fn assign(&mut self, key: KeyId, holder: &str) -> bool {
-        if self.holder(key) == holder {
+        let now = self.holder(key);
+        if now == holder {
             return false;
+        }
+        let unnamed = now.parse::<KeyId>().is_ok();
+        if let Some(keys) = unnamed.then(|| self.holders.remove(&now)).flatten() {
+            self.holders
+                .entry(holder.to_owned())
+                .or_default()
+                .extend(keys);
+            return true;
         }
         for keys in self.holders.values_mut() {
             keys.remove(&key);
@@ -262,7 +272,9 @@ mod tests {
         };
         let dir = tempfile::tempdir().unwrap();
         store = store.at(dir.path());
-        store.apply(&rotation, old.public().id()).unwrap();
+        store
+            .apply(&rotation, old.public().id(), |_| Ok::<_, SignError>(()))
+            .unwrap();
         let verify = |more: &[Countersignature]| store.verify_all(b"index", &inside(&old), more);
         verify(&[by(&new, b"index")]).unwrap_err();
         assert_eq!(
@@ -282,6 +294,22 @@ mod tests {
             policy.holder(new.public().id()),
             policy.holder(site.public().id())
         );
+    }
+
+    #[test]
+    fn naming_the_holder_of_a_key_names_that_of_the_keys_it_introduced() {
+        let [vendor, introduced, site] = [key(), key(), key()].map(|key| key.public().id());
+        for named_first in [vendor, introduced] {
+            let mut policy = TrustPolicy::default();
+            policy.follow(introduced, vendor);
+            assert!(policy.assign(named_first, "vendor"));
+            assert!(policy.assign(site, "security"));
+            assert_eq!(policy.holder(vendor), "vendor");
+            assert_eq!(policy.holder(introduced), "vendor");
+            // With a name there is somebody to take a single key from.
+            assert!(policy.assign(introduced, "security"));
+            assert_eq!(policy.holder(vendor), "vendor");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct TrustStore {
     policy_file: PathBuf,
 }
 
-/// What a statement changed.
+/// What a statement changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustChange {
     /// A key is trusted now.
@@ -153,27 +153,44 @@ impl TrustStore {
         self.revoked.iter().copied()
     }
 
-    /// Trusts the public key in `file` from now on. Adding a key twice
-    /// changes nothing.
+    /// Trusts a key from now on, and says who holds it where that is named.
+    /// Adding a key twice changes nothing.
     ///
     /// # Errors
     ///
-    /// The file is no key, the key was revoked, or another key has its id.
-    pub fn add(&mut self, file: &Path) -> Result<KeyId, SignError> {
-        let key = read_key(file)?;
+    /// The key was revoked, another key has its id, or the files cannot be
+    /// written. Nothing is said of who holds what then, either.
+    pub fn add(&mut self, key: &TrustedKey, holder: Option<&str>) -> Result<(), SignError> {
         let id = key.id();
         if self.revoked.contains(&id) {
             return Err(SignError::Revoked(id));
         }
-        match self.find(id) {
-            Some(known) if *known == key => return Ok(id),
-            Some(_) => return Err(SignError::Conflict(id)),
-            None => {}
+        let known = self.knows(key)?;
+        // Before the key counts, so that it never counts as somebody else's.
+        let mut policy = self.policy.clone();
+        if holder.is_some_and(|holder| policy.assign(id, holder)) {
+            self.set_policy(policy)?;
         }
-        let target = self.dir.join(format!("{id}.pub"));
-        write_atomically(&target, key.to_text().as_bytes(), 0o644).map_err(SignError::Io)?;
-        self.keys.push((key, target));
-        Ok(id)
+        if known {
+            return Ok(());
+        }
+        self.store(key, &key.to_text())
+    }
+
+    /// Whether this very key is stored.
+    fn knows(&self, key: &TrustedKey) -> Result<bool, SignError> {
+        match self.find(key.id()) {
+            Some(known) if known == key => Ok(true),
+            Some(_) => Err(SignError::Conflict(key.id())),
+            None => Ok(false),
+        }
+    }
+
+    fn store(&mut self, key: &TrustedKey, text: &str) -> Result<(), SignError> {
+        let target = self.dir.join(format!("{}.pub", key.id()));
+        write_atomically(&target, text.as_bytes(), 0o644).map_err(SignError::Io)?;
+        self.keys.push((key.clone(), target));
+        Ok(())
     }
 
     /// Refuses signatures of this key from now on, even if it is added again.
@@ -195,61 +212,72 @@ impl TrustStore {
         self.find(id).is_some() && !self.revoked.contains(&id)
     }
 
-    /// Does what a trusted key said of other keys, and returns what changed.
-    /// Revoking comes last and wins; a key that was revoked never comes back.
+    /// Does what a trusted key said of other keys. Revoking wins, and a key
+    /// that was revoked never comes back. `before` is told of each change
+    /// right before it is made, so that an interruption leaves none untold.
     ///
     /// # Errors
     ///
-    /// `signer` is not trusted, another key has the id of an introduced one,
-    /// or the files cannot be written.
-    pub fn apply(
+    /// `signer` is not trusted, `before` fails, or the files cannot be written.
+    /// Another key has the id of an introduced one: told when everything else
+    /// is done, since whoever took that id must not be able to keep a key from
+    /// being revoked.
+    pub fn apply<E: From<SignError>>(
         &mut self,
         statement: &TrustStatement,
         signer: KeyId,
-    ) -> Result<Vec<TrustChange>, SignError> {
-        let mut changes = Vec::new();
+        mut before: impl FnMut(TrustChange) -> Result<(), E>,
+    ) -> Result<(), E> {
         if statement.is_empty() {
-            return Ok(changes);
+            return Ok(());
         }
         if !self.is_trusted(signer) {
-            return Err(SignError::UnknownKey {
+            return Err(E::from(SignError::UnknownKey {
                 signed_by: signer,
                 trusted: self.keys.iter().map(|(key, _)| key.id()).collect(),
-            });
+            }));
         }
+        // The signer last: whoever is interrupted in between has to be able
+        // to do it again.
+        let (own, others): (Vec<_>, Vec<_>) =
+            statement.revoke.iter().partition(|key| **key == signer);
+        self.revoke_all(others, signer, &mut before)?;
+        let mut conflict = None;
         for IntroducedKey(key) in &statement.introduce {
             let id = key.id();
-            let void = self.revoked.contains(&id) || statement.revoke.contains(&id);
-            match self.find(id) {
-                _ if void => {}
-                Some(known) if known == key => {}
-                Some(_) => return Err(SignError::Conflict(id)),
-                None => {
-                    // Before the key counts, so that it never counts as
-                    // somebody else's.
+            if self.revoked.contains(&id) || statement.revoke.contains(&id) {
+                continue;
+            }
+            match self.knows(key) {
+                Ok(true) => {}
+                Ok(false) => {
+                    before(TrustChange::Introduced { key: id, signer })?;
                     let mut policy = self.policy.clone();
                     if policy.follow(id, signer) {
                         self.set_policy(policy)?;
                     }
-                    let target = self.dir.join(format!("{id}.pub"));
-                    let text = key.to_text_introduced_by(signer);
-                    write_atomically(&target, text.as_bytes(), 0o644).map_err(SignError::Io)?;
-                    self.keys.push((key.clone(), target));
-                    changes.push(TrustChange::Introduced { key: id, signer });
+                    self.store(key, &key.to_text_introduced_by(signer))?;
                 }
+                Err(error) => conflict = Some(error),
             }
         }
-        // The signer last: whoever is interrupted between two revocations has
-        // to be able to do it again.
-        let (own, others): (Vec<_>, Vec<_>) =
-            statement.revoke.iter().partition(|key| **key == signer);
-        for key in others.into_iter().chain(own).copied() {
+        self.revoke_all(own, signer, &mut before)?;
+        conflict.map_or(Ok(()), |error| Err(E::from(error)))
+    }
+
+    fn revoke_all<E: From<SignError>>(
+        &mut self,
+        keys: Vec<&KeyId>,
+        signer: KeyId,
+        before: &mut impl FnMut(TrustChange) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for key in keys.into_iter().copied() {
             if !self.revoked.contains(&key) {
+                before(TrustChange::Revoked { key, signer })?;
                 self.revoke(key)?;
-                changes.push(TrustChange::Revoked { key, signer });
             }
         }
-        Ok(changes)
+        Ok(())
     }
 
     /// Checks that a trusted key, which is not revoked, signed `bytes`.

@@ -341,6 +341,22 @@ fn who_cannot_have_the_host_to_himself_changes_nothing() {
 }
 
 #[test]
+fn an_id_that_no_key_has_is_said_and_refused_all_the_same() {
+    let desk = Desk::new();
+    let said = |id: &str| {
+        let output = desk.run(&["trust", "revoke", id]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // As it is when the end of an id was lost while it was read aloud.
+    let text = said("ABCD");
+    assert!(text.contains("holds no key 000000000000ABCD"), "{text}");
+    assert_eq!(desk.trusts("old"), Some(true));
+    let text = said(&desk.public("old").id().to_string());
+    assert!(!text.contains("holds no key"), "{text}");
+}
+
+#[test]
 fn words_that_are_read_aloud_tell_keys_apart() {
     let desk = Desk::new();
     let words = desk.public("new").words();

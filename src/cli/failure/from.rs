@@ -79,6 +79,10 @@ impl From<SignError> for Failure {
             SignError::Revoked(_) => {
                 failure.hint("ask the publisher for a bundle signed with their present key")
             }
+            SignError::Conflict(id) => failure.hint(format!(
+                "one of the two is a forgery: compare the words that `lfctl trust list` shows with the \
+                 publisher; if they are not his, `lfctl trust revoke {id}`, and ask him for a key of another id"
+            )),
             SignError::Wrong { .. } | SignError::MalformedSignature(_) => failure.hint(OTHER_COPY),
             SignError::PasswordNeeded => {
                 failure.hint("run on a terminal, or give the password with `--password-fd`")

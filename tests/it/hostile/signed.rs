@@ -26,10 +26,8 @@ fn each_lack_of_trust_has_its_own_words() {
     assert_says(&error, &other.public().id().to_string());
 
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("key.pub");
-    fs_err::write(&file, key.public().to_text()).unwrap();
     let mut host = TrustStore::load(&dir.path().join("keys"), &dir.path().join("revoked")).unwrap();
-    host.add(&file).unwrap();
+    host.add(key.public(), None).unwrap();
     verify(&bytes, &host).unwrap();
     host.revoke(key.public().id()).unwrap();
     let error = verify(&bytes, &host).unwrap_err();
