@@ -14,14 +14,14 @@ use super::signal::{outlive_size_limit, unless_asked_to_stop};
 use super::{Context, parts};
 use crate::bundle::create::{ImagesFrom, Options, create, kept};
 use crate::bundle::delta::{Base, INVENTORY_LIMIT};
-use crate::bundle::lock::{Lock, LockError};
+use crate::bundle::lock::{Lock, LockError, Locked};
 use crate::bundle::parts::EXTENSION;
 use crate::bundle::spec::BundleSpec;
 use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
 use crate::oci::registry::{self, Credentials, Mirror, Patience};
 use crate::sign::{SecretKey, TrustStore, TrustedKey};
-use crate::sys::fs::{check_replaceable, write_atomically};
+use crate::sys::fs::{check_replaceable, directory, write_atomically};
 
 /// Arguments of `lfctl bundle create`.
 #[derive(Debug, clap::Args)]
@@ -116,6 +116,13 @@ fn mirror(text: &str) -> Result<Mirror, String> {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         outlive_size_limit();
+        if self.output.is_dir() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("`{}` is a directory", self.output.display()),
+            )
+            .hint("name the file that the bundle is to be: `-o DIR/NAME.tar`"));
+        }
         let spec = BundleSpec::parse(&fs::read_to_string(&self.spec)?)
             .map_err(|error| Failure::spec(&self.spec, &error))?;
         let key = read_secret_key(&self.key, &self.password)?;
@@ -162,11 +169,7 @@ impl Args {
         // The bundle is there, whatever fails from here on.
         let printed = context.print_line(&created.receipt, &created.receipt.to_string());
         if !options.locked {
-            // Other platforms stay locked to what they were.
-            let mut lock = options.lock.unwrap_or_default();
-            lock.platforms.insert(created.platform, created.lock);
-            write_atomically(&lock_file, lock.to_text()?.as_bytes(), 0o644)
-                .map_err(|error| unlockable(&lock_file, error))?;
+            add_to_lock(&lock_file, created.platform, created.lock)?;
         }
         printed
     }
@@ -245,6 +248,18 @@ fn unlockable(file: &Path, error: io::Error) -> Failure {
     Failure::from(error)
         .within(format!("lock `{}` cannot be written", file.display()))
         .hint("name another place with `--lock FILE`, or keep to a lock that is there: `--locked`")
+}
+
+/// Locks a platform; the others stay locked to what they were.
+fn add_to_lock(file: &Path, platform: String, locked: Locked) -> Result<(), Failure> {
+    // Another run may be about to write what it found for its own platform.
+    // A filesystem without such locks is no reason to have no lock file.
+    let directory = fs::File::open(directory(file)?)?;
+    let _alone = directory.file().lock();
+    let mut lock = read_lock(file, false)?.unwrap_or_default();
+    lock.platforms.insert(platform, locked);
+    write_atomically(file, lock.to_text()?.as_bytes(), 0o644)
+        .map_err(|error| unlockable(file, error))
 }
 
 fn read_lock(file: &Path, locked: bool) -> Result<Option<Lock>, Failure> {

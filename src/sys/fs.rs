@@ -38,7 +38,8 @@ pub fn check_replaceable(path: &Path) -> io::Result<()> {
     temporary(directory(path)?, 0o600).map(drop)
 }
 
-fn directory(path: &Path) -> io::Result<&Path> {
+/// The directory that holds `path`.
+pub fn directory(path: &Path) -> io::Result<&Path> {
     let dir = path
         .parent()
         .ok_or_else(|| io::Error::other(format!("{} has no parent directory", path.display())))?;
@@ -51,7 +52,7 @@ fn directory(path: &Path) -> io::Result<&Path> {
 }
 
 fn temporary(dir: &Path, mode: u32) -> io::Result<NamedTempFile> {
-    fs::create_dir_all(dir)?;
+    make_dirs(dir)?;
     tempfile::Builder::new()
         .prefix(".lfctl-")
         .permissions(std::fs::Permissions::from_mode(mode))
@@ -81,6 +82,18 @@ pub fn open_own(path: &Path, create: bool) -> io::Result<fs::File> {
         io::ErrorKind::InvalidInput,
         format!("`{}` is not a regular file", path.display()),
     ))
+}
+
+/// Makes a directory, and those above it that are missing, so that they
+/// survive a power cut.
+pub fn make_dirs(dir: &Path) -> io::Result<()> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let missing: Vec<_> = dir.ancestors().take_while(is_missing).collect();
+    fs::create_dir_all(dir)?;
+    for made in missing {
+        sync_dir(directory(made)?)?;
+    }
+    Ok(())
 }
 
 /// Makes renames and removals in `dir` survive a power cut.
@@ -115,6 +128,17 @@ mod tests {
             assert!(open_own(&path(name), true).is_err(), "{name}");
         }
         assert!(!path("none").exists());
+    }
+
+    #[test]
+    fn directories_are_made_wherever_they_are_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        make_dirs(&dir.path().join("a/b/c")).unwrap();
+        make_dirs(&dir.path().join("a/b/d")).unwrap();
+        assert!(dir.path().join("a/b/c").is_dir() && dir.path().join("a/b/d").is_dir());
+        make_dirs(Path::new("src")).unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        make_dirs(&dir.path().join("file/a")).unwrap_err();
     }
 
     #[test]
