@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::oci::digest::Digest;
+use crate::sys::fs::{directory, make_dirs, sync_dir};
 
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +48,8 @@ pub struct Deed {
 
 /// Appends an entry to the log at `path` and waits until it is on disk.
 pub fn append(path: &Path, deed: Deed) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
+    let dir = directory(path)?;
+    make_dirs(dir)?;
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -75,7 +75,11 @@ pub fn append(path: &Path, deed: Deed) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(line.as_bytes())?;
-    file.sync_data()
+    file.sync_data()?;
+    if text.is_empty() {
+        sync_dir(dir)?;
+    }
+    Ok(())
 }
 
 /// Number of the first line (from 1) that does not follow from the one

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::manifest::Release;
 use crate::oci::digest::Digest;
 use crate::report::event::Outcome;
-use crate::sys::fs::sync_dir;
+use crate::sys::fs::{make_dirs, sync_dir};
 
 /// The journal of an appliance.
 #[derive(Debug, Clone)]
@@ -118,7 +118,7 @@ impl Journal {
             .path
             .parent()
             .ok_or_else(|| io::Error::other("the journal has no directory"))?;
-        fs::create_dir_all(dir)?;
+        make_dirs(dir)?;
         let is_new = !self.path.exists();
         let mut file = fs::OpenOptions::new()
             .create(true)

@@ -39,8 +39,9 @@ impl Disk {
             )
         })?;
         let device = fs::metadata(&path)?.dev();
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let mount = mount_of(&mounts, &path);
+        // A name that is not UTF-8 belongs to some other mount.
+        let mounts = fs::read("/proc/self/mountinfo")?;
+        let mount = mount_of(&String::from_utf8_lossy(&mounts), &path);
         Ok(Self {
             device,
             mount_point: mount
