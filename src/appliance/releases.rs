@@ -81,6 +81,10 @@ pub enum ReleasesError {
 impl Releases {
     /// Reads the file; one that does not exist knows nothing.
     pub fn load(path: &Path) -> Result<Self, ReleasesError> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+        }
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self {
@@ -90,17 +94,18 @@ impl Releases {
             }
             other => other?,
         };
-        let known: Self = serde_json::from_str(&text).map_err(|source| ReleasesError::Damaged {
+        let damaged = |source| ReleasesError::Damaged {
             path: path.to_owned(),
             source,
-        })?;
-        if known.schema > SCHEMA {
+        };
+        let head: Head = serde_json::from_str(&text).map_err(damaged)?;
+        if head.schema > SCHEMA {
             return Err(ReleasesError::Newer {
                 path: path.to_owned(),
-                found: known.schema,
+                found: head.schema,
             });
         }
-        Ok(known)
+        serde_json::from_str(&text).map_err(damaged)
     }
 
     /// Refuses a release that is older than one of its name that was here.
@@ -186,7 +191,7 @@ mod tests {
             Releases::load(&path),
             Err(ReleasesError::Damaged { .. })
         ));
-        fs::write(&path, r#"{"schema": 2, "releases": {}}"#).unwrap();
+        fs::write(&path, r#"{"schema": 2, "releases": ["of another form"]}"#).unwrap();
         assert!(matches!(
             Releases::load(&path),
             Err(ReleasesError::Newer { found: 2, .. })
