@@ -198,7 +198,7 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
             }
         };
         let address = self.installed.published();
-        let client = Client::reaching([address.ip()]);
+        let client = Client::of_host(address.ip());
         let (web, worker, published) = tokio::join!(
             web,
             self.worker_health(),

@@ -3,8 +3,9 @@
 //! Speaks HTTP/1.1 without TLS over one fresh connection per request: the
 //! servers behind it close idle connections early, and a reused one that
 //! closes in that moment is a lost request. Names are never looked up. A
-//! [`Client`] reaches loopback and the addresses it was made for, nothing
-//! else, so a wrong address in a state file cannot make lfctl call out.
+//! [`Client`] reaches loopback, addresses of containers that the engine
+//! reported, and an address of this host, nothing else, so a wrong one in a
+//! state file cannot make lfctl call out.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::sys::host::is_local;
+
 /// Largest body in bytes that is read unless a request says otherwise.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
@@ -26,8 +29,8 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The address is neither loopback nor one of the stack's.
-    #[error("{address} is neither loopback nor an address of the stack")]
+    /// The address is neither this host's nor one of the stack's.
+    #[error("{address} is neither an address of this host nor one of the stack")]
     NotOurs {
         /// The address.
         address: SocketAddr,
@@ -144,6 +147,13 @@ impl Client {
         Self {
             allowed: addresses.into_iter().collect(),
         }
+    }
+
+    /// A client that also reaches `address`, as long as that is this host's
+    /// own: after a move of the host, or of an address that several share,
+    /// another one answers there.
+    pub fn of_host(address: IpAddr) -> Self {
+        Self::reaching(is_local(address).then_some(address))
     }
 
     /// Whether it may connect to `address`.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use fs_err as fs;
+
+/// Port of the discard service.
+const DISCARD: u16 = 9;
 
 /// The host as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,10 +140,37 @@ pub fn port_free(address: SocketAddr) -> io::Result<PortState> {
     }
 }
 
+/// Whether packets to `address` stay on this host.
+pub fn is_local(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Nothing is sent: the kernel only says from which address it would be,
+    // and that is the same one where the way leads to the host itself. Trying
+    // to bind would succeed for any address where the system allows that.
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, DISCARD))?;
+        socket.local_addr()
+    });
+    address.is_loopback() || source.is_ok_and(|source| source.ip() == address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn only_addresses_of_this_host_are_local() {
+        for local in ["127.0.0.1", "127.9.9.9", "::1"] {
+            assert!(is_local(local.parse().unwrap()), "{local}");
+        }
+        // Addresses that stand for none (RFC 5737, 3849).
+        for far in ["198.51.100.7", "203.0.113.7", "2001:db8::1"] {
+            assert!(!is_local(far.parse().unwrap()), "{far}");
+        }
+    }
 
     #[test]
     fn memory_in_bytes() {

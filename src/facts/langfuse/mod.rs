@@ -90,7 +90,7 @@ impl Door {
             return Ok(Self {
                 address,
                 host: host.to_owned(),
-                client: Client::reaching([address.ip()]),
+                client: Client::of_host(address.ip()),
             });
         }
         let gateway = gateway.ok_or("the engine has no container for the gateway")?;
