@@ -207,6 +207,12 @@ impl TrustStore {
         Ok(())
     }
 
+    /// Ids of the keys that are stored and not revoked.
+    fn trusted(&self) -> Vec<KeyId> {
+        let ids = self.keys.iter().map(|(key, _)| key.id());
+        ids.filter(|id| !self.revoked.contains(id)).collect()
+    }
+
     /// Whether a key is stored and not revoked.
     pub fn is_trusted(&self, id: KeyId) -> bool {
         self.find(id).is_some() && !self.revoked.contains(&id)
@@ -234,7 +240,7 @@ impl TrustStore {
         if !self.is_trusted(signer) {
             return Err(E::from(SignError::UnknownKey {
                 signed_by: signer,
-                trusted: self.keys.iter().map(|(key, _)| key.id()).collect(),
+                trusted: self.trusted(),
             }));
         }
         // The signer last: whoever is interrupted in between has to be able
@@ -291,7 +297,7 @@ impl TrustStore {
         }
         let key = self.find(id).ok_or_else(|| SignError::UnknownKey {
             signed_by: id,
-            trusted: self.keys.iter().map(|(key, _)| key.id()).collect(),
+            trusted: self.trusted(),
         })?;
         key.verify(bytes, signature)?;
         Ok(id)
