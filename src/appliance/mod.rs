@@ -223,7 +223,8 @@ impl Appliance {
     /// Writes what is installed: the last step of every change.
     pub fn write_state(&self, state: &State) -> Result<(), ApplianceError> {
         let text = serde_json::to_vec_pretty(state).map_err(io::Error::other)?;
-        Ok(write_atomically(&self.state_path(), &text, 0o644)?)
+        // It holds hashes of secrets, some of which people choose.
+        Ok(write_atomically(&self.state_path(), &text, 0o600)?)
     }
 
     /// What the operator decided, if that was ever written.

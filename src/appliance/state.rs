@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ApplianceError;
 use crate::bundle::manifest::Release;
-use crate::engine::EngineKind;
+use crate::engine::{EngineFacts, EngineKind};
 use crate::oci::digest::Digest;
 use crate::stack::Stack;
 
@@ -41,16 +41,42 @@ pub struct State {
     pub key: Option<String>,
     /// The engine it was installed into.
     pub engine: EngineKind,
+    /// Which one of that kind; `None` in a file of an older lfctl.
+    #[serde(default)]
+    pub engine_at: Option<EnginePlace>,
     /// Images by the key that services use.
     pub images: BTreeMap<String, InstalledImage>,
     /// The stack definition as it came with the bundle.
     pub stack: Stack,
     /// Where the gateway listens.
     pub listen: SocketAddr,
+    /// Whether it was ever installed as a whole, so that its volumes hold data.
+    #[serde(default)]
+    pub holds_data: bool,
     /// Short hashes of secrets whose change loses data.
     pub fingerprints: BTreeMap<String, String>,
     /// When this was written.
     pub updated: Timestamp,
+}
+
+/// An engine among others of its kind, such as a rootless one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EnginePlace {
+    /// Where it listened; the same engine may listen elsewhere too.
+    pub socket: String,
+    /// Where it keeps its data.
+    pub data_root: String,
+}
+
+impl EnginePlace {
+    /// That of an engine.
+    pub fn of(facts: &EngineFacts) -> Self {
+        Self {
+            socket: facts.socket.clone(),
+            data_root: facts.data_root.clone(),
+        }
+    }
 }
 
 /// Where an appliance stands.
@@ -97,6 +123,13 @@ impl State {
             });
         }
         serde_json::from_str(text).map_err(damaged)
+    }
+
+    /// The engine it was installed into, when `engine` keeps its data elsewhere.
+    /// That alone is no proof: the data may have been moved.
+    pub fn elsewhere(&self, engine: &EngineFacts) -> Option<&EnginePlace> {
+        let place = self.engine_at.as_ref()?;
+        (place.data_root != engine.data_root).then_some(place)
     }
 
     /// Engine ids by image key.

@@ -20,8 +20,15 @@ pub struct AcceptArg {
 }
 
 impl AcceptArg {
-    /// Refuses a release that goes back, unless that was asked for.
-    pub(super) fn check(&self, context: &Context, bundle: &Bundle) -> Result<Exceptions, Failure> {
+    /// Refuses a release that goes back, unless that was asked for. The bundle
+    /// that is `installed` does not: it is what mends its appliance, whatever
+    /// this host has loaded since.
+    pub(super) fn check(
+        &self,
+        context: &Context,
+        bundle: &Bundle,
+        installed: Option<Digest>,
+    ) -> Result<Exceptions, Failure> {
         let mut exceptions = Exceptions::default();
         let release = &bundle.manifest().release;
         if bundle.key_id().is_none() {
@@ -30,7 +37,11 @@ impl AcceptArg {
                 format!("{release} is taken, and nobody vouches for it"),
             ));
         }
-        match Releases::load(&context.paths.releases())?.check(release) {
+        let releases = Releases::load(&context.paths.releases())?;
+        if installed == Some(bundle.digest()) {
+            return Ok(exceptions);
+        }
+        match releases.check(release) {
             Err(error @ ReleasesError::Older { .. }) if self.allow_downgrade => {
                 notice(
                     context.reporter.as_ref(),

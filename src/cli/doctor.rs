@@ -2,14 +2,14 @@
 
 use clap::ValueEnum;
 
-use super::Context;
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
+use super::{Context, place};
 use crate::appliance::Appliance;
-use crate::appliance::state::Status;
+use crate::appliance::state::{State, Status};
 use crate::doctor::{self, CHECKS, Counts};
 use crate::engine::docker::Docker;
-use crate::facts::{self, Installed};
+use crate::facts::{self, Fact, Installed};
 use crate::report::event::{Outcome, Step};
 
 /// Arguments of `lfctl doctor`.
@@ -49,26 +49,40 @@ impl Args {
             Failure::new(Kind::Usage, format!("there is no check or group `{name}`"))
                 .hint("`lfctl doctor --list` lists them")
         })?;
-        let installed = installed(context, &self.name.name)?;
-        let engine = Docker::connect(&context.engine).await?;
+        let (state, appliance) = installed(context, &self.name.name)?;
+        // The host can be looked at without an engine, and shows why it is down.
+        let (engine, down) = match Docker::connect(&context.engine).await {
+            Ok(engine) => {
+                place::check(appliance.name(), &state, &engine).await?;
+                (engine, None)
+            }
+            Err(error) => (Docker::unanswered(&context.engine)?, Some(error)),
+        };
+        let installed = Installed::read(&appliance, state)?;
         let step = Step::start(
             context.reporter.as_ref(),
             "examine",
             "looking at the appliance",
         );
         let probes = doctor::probes(&checks);
-        let facts = Box::pin(facts::gather(&engine, installed, &probes)).await;
+        let mut facts = Box::pin(facts::gather(&engine, installed, &probes)).await;
+        if let Some(error) = &down {
+            facts.engine = Fact::Unknown(facts::chain(error));
+        }
         let examination = doctor::examine(&facts, &checks);
         step.finish(Outcome::Done, Some(examination.counts.to_string()));
         context.print(
             &examination,
             &examination.text(self.all || !self.only.is_empty()),
         )?;
-        verdict(examination.counts, self.fail_on)
+        match down {
+            Some(error) => Err(Failure::from(error).already_shown()),
+            None => verdict(examination.counts, self.fail_on),
+        }
     }
 }
 
-fn installed(context: &Context, name: &str) -> Result<Installed, Failure> {
+fn installed(context: &Context, name: &str) -> Result<(State, Appliance), Failure> {
     let appliance = Appliance::named(&context.paths, name)?;
     let missing = |text: String| {
         Failure::new(Kind::Failed, text).hint("`lfctl status` lists what is on this host")
@@ -81,7 +95,7 @@ fn installed(context: &Context, name: &str) -> Result<Installed, Failure> {
             "appliance `{name}` was uninstalled; only its data is left"
         )));
     }
-    Ok(Installed::read(&appliance, state)?)
+    Ok((state, appliance))
 }
 
 fn verdict(counts: Counts, fail_on: FailOn) -> Result<(), Failure> {

@@ -1,8 +1,7 @@
 //! `lfctl install`: from a bundle to a running, proven stack.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -12,13 +11,14 @@ use super::accept::{AcceptArg, accept, signer};
 use super::args::{BaseArg, BundleArg, NameArg};
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
+use super::signal::unless_asked_to_stop;
 use super::{Context, wizard};
 use crate::appliance::audit::{self, Deed};
-use crate::appliance::state::{InstalledImage, State, Status};
+use crate::appliance::state::Status;
 use crate::appliance::{Appliance, journal::Unfinished};
 use crate::bundle::open::Bundle;
+use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
-use crate::engine::{ContainerEngine, EngineFacts};
 use crate::facts::langfuse::UpdateVerdict;
 use crate::install::apply::{self, Interrupt};
 use crate::install::load::missing_layers;
@@ -67,12 +67,13 @@ impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
         let bundle = self.bundle.open(context)?;
-        let exceptions = self.accept.check(context, &bundle)?;
+        let before = appliance.state()?;
+        let installed = before.as_ref().map(|state| state.bundle);
+        let exceptions = self.accept.check(context, &bundle, installed)?;
         let bases = self.base.open(&self.bundle, None, context)?;
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
-        let before = appliance.state()?;
         let mut steps = Steps {
             engine: &engine,
             facts: &facts,
@@ -83,7 +84,7 @@ impl Args {
             site_text: &site.text,
             tls: site.tls.as_ref(),
             secrets: secrets(&appliance, &bundle, &site.config)?,
-            images: known_images(&bundle, &facts, before.as_ref()),
+            images: images::known(&engine, &bundle, &facts, before.as_ref()).await?,
             before,
             reporter: context.reporter.as_ref(),
         };
@@ -102,6 +103,7 @@ impl Args {
         if plan.is_done() {
             // The run that installed it may have ended before it came to this.
             accept(context, &bundle)?;
+            steps.mend_time()?;
             notice(
                 steps.reporter,
                 Level::Info,
@@ -122,18 +124,38 @@ impl Args {
         let Survey { plan, findings, .. } = survey(&steps).await?;
         refuse_if_blocked(context, &findings)?;
         exceptions.write_down(context, &bundle)?;
-        let result = carry_out(context, &plan, &mut steps).await;
-        let deed = Deed {
+        let deed = |result: String| Deed {
             command: "install".to_owned(),
             bundle: Some(bundle.digest()),
             key: Some(signer(&bundle)),
-            result: result
+            result,
+        };
+        let write = |deed| audit::append(&appliance.audit_path(), deed);
+        let result = carry_out(context, &plan, &mut steps).await;
+        let audited = write(deed(
+            result
                 .as_ref()
                 .map_or_else(Failure::first_line, |()| "done".to_owned()),
-        };
-        let audited = audit::append(&appliance.audit_path(), deed);
+        ));
         result.map_err(|failure| failure.of_appliance(appliance.name()))?;
         audited?;
+        // Not before it is in the log that the release is installed: the
+        // answer may be long in coming.
+        let judged = unless_asked_to_stop(Box::pin(judge_update_check(&steps))).await;
+        let judged = judged.unwrap_or_else(|| {
+            Err(Failure::new(
+                Kind::Interrupted,
+                format!(
+                    "interrupted: {} is installed and runs, but nobody saw its update check fail",
+                    bundle.manifest().release
+                ),
+            )
+            .hint("look at it with `lfctl doctor --only egress.update-check`"))
+        });
+        if let Err(failure) = judged {
+            write(deed(failure.first_line()))?;
+            return Err(failure.of_appliance(appliance.name()));
+        }
         say_where(&steps);
         Ok(())
     }
@@ -141,8 +163,8 @@ impl Args {
     fn site(&self, appliance: &Appliance, bundle: &Bundle) -> Result<Site, Failure> {
         let written = appliance.site_path();
         let (text, from) = match &self.site {
-            Some(path) => (fs::read_to_string(path)?, path.clone()),
-            None if written.exists() => (fs::read_to_string(&written)?, written),
+            Some(path) => (read_site(path)?, path.clone()),
+            None if written.exists() => (read_site(&written)?, written),
             None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => (
                 wizard::ask(&host_name())?,
                 PathBuf::from("the answers given"),
@@ -173,21 +195,24 @@ impl Args {
     }
 }
 
-/// The images as the engine names them, with the tags that an earlier run
-/// is known to have made.
-fn known_images(
-    bundle: &Bundle,
-    facts: &EngineFacts,
-    before: Option<&State>,
-) -> BTreeMap<String, InstalledImage> {
-    let mut images = images::expected(bundle, facts);
-    for (key, image) in &mut images {
-        let known = before.and_then(|state| state.images.get(key));
-        if let Some(known) = known.filter(|known| known.id == image.id) {
-            image.tags.clone_from(&known.tags);
-        }
+/// Bytes of the largest `site.toml`.
+const SITE_LIMIT: u64 = 1 << 20;
+
+fn read_site(path: &Path) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(SITE_LIMIT + 1).read_to_end(&mut bytes)?;
+    let wrong = |why: &str| {
+        Failure::new(
+            Kind::Config,
+            format!("{} is no site.toml: {why}", path.display()),
+        )
+        .hint("docs/site.md describes every key")
+    };
+    if bytes.len() as u64 > SITE_LIMIT {
+        return Err(wrong("it is larger than 1 MiB"));
     }
-    images
+    String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text"))
 }
 
 /// What is there, what that means, and what is to be done about it.
@@ -302,8 +327,7 @@ async fn carry_out<E: ContainerEngine>(
         let work = async {
             apply::apply(plan, steps, &interrupt).await?;
             // The release runs now, whatever comes of its update check.
-            accept(context, steps.bundle)?;
-            judge_update_check(steps).await
+            accept(context, steps.bundle)
         };
         tokio::pin!(work);
         let mut asked = false;

@@ -63,7 +63,7 @@ struct Plan {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let bundle = self.which.open(Depth::Bytes, context)?;
-        let exceptions = self.accept.check(context, &bundle)?;
+        let exceptions = self.accept.check(context, &bundle, None)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
         let plan = plan(&bundle, &engine, &facts).await?;

@@ -47,11 +47,25 @@ impl Args {
                     failure.hint(format!("its services are {}", services.join(", ")))
                 }
             })?;
+        // Before anything is read: without them they could not be taken out.
+        let secrets = appliance.secrets()?.ok_or_else(|| {
+            Failure::new(
+                Kind::Failed,
+                format!(
+                    "the secrets of `{}` are missing, so they could not be kept out of its logs",
+                    appliance.name()
+                ),
+            )
+            .hint(format!(
+                "put {} back from your backup; the engine's own `logs {}` shows everything",
+                appliance.secrets_path().display(),
+                container.name
+            ))
+        })?;
         let text = engine.logs(&container.name, self.tail, None).await?;
-        let secrets = appliance.secrets()?.unwrap_or_default();
         let text = match appliance.site()? {
-            Some(site) => site.redact(&secrets, &text),
-            None => secrets.redact(&text),
+            Some(site) => site.redactor(&secrets).redact(&text),
+            None => secrets.redactor().redact(&text),
         };
         let lines: Vec<_> = text.lines().collect();
         context.print(&lines, &text)

@@ -21,6 +21,7 @@ pub mod load;
 pub mod logs;
 pub mod parts;
 pub mod password;
+mod place;
 pub mod sbom;
 mod signal;
 pub mod status;

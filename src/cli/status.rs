@@ -6,7 +6,7 @@ use comfy_table::{Table, TableStyle};
 use serde::Serialize;
 
 use super::Context;
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use crate::appliance::Appliance;
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
@@ -46,8 +46,9 @@ struct Row {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let names = match self.name {
-            Some(name) => vec![name],
+        let wanted = self.name;
+        let names = match &wanted {
+            Some(name) => vec![name.clone()],
             None => Appliance::all(&context.paths)?,
         };
         let mut reports = Vec::new();
@@ -58,6 +59,17 @@ impl Args {
                 let state = appliance.state()?;
                 let unfinished = appliance.journal().unfinished()?;
                 let containers = engine.containers(&name).await?;
+                if wanted.is_some()
+                    && state.is_none()
+                    && unfinished.is_none()
+                    && containers.is_empty()
+                {
+                    return Err(Failure::new(
+                        Kind::Failed,
+                        format!("there is no appliance `{name}` on this host"),
+                    )
+                    .hint("`lfctl status` lists those that are"));
+                }
                 reports.push(report(
                     name,
                     state.as_ref(),

@@ -3,14 +3,16 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 
-use super::Context;
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
+use super::signal::unless_asked_to_stop;
+use super::{Context, place};
 use crate::appliance::Appliance;
 use crate::appliance::audit::{self, Deed};
 use crate::appliance::journal::Record;
 use crate::appliance::state::{State, Status};
 use crate::engine::docker::Docker;
+use crate::install::InstallError;
 use crate::install::uninstall::{self, Removal};
 
 /// Arguments of `lfctl uninstall`.
@@ -25,7 +27,7 @@ pub struct Args {
     /// Print what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Remove what carries the appliance's label although no record of it is here
+    /// Remove what carries the appliance's label although no record of it is here; or forget a record whose engine is gone
     #[arg(long)]
     without_record: bool,
     /// Do not fail when there is nothing to remove
@@ -60,14 +62,15 @@ impl Args {
             lfctl: env!("CARGO_PKG_VERSION").to_owned(),
         })?;
         let bundle = state.as_ref().map(|state| state.bundle);
-        let result = uninstall::remove(
-            &engine,
-            &appliance,
-            state,
-            &removal,
-            context.reporter.as_ref(),
-        )
-        .await;
+        let reporter = context.reporter.as_ref();
+        let work = uninstall::remove(&engine, &appliance, state, &removal, reporter);
+        let result = unless_asked_to_stop(Box::pin(work))
+            .await
+            .unwrap_or_else(|| {
+                Err(InstallError::Interrupted {
+                    after: "the last line above".to_owned(),
+                })
+            });
         if !(self.purge && result.is_ok()) {
             let recorded = journal.append(Record::RunEnd {
                 complete: result.is_ok(),
@@ -104,26 +107,23 @@ impl Args {
         let removal = uninstall::find(engine, appliance, state.as_ref(), self.purge).await?;
         let name = appliance.name();
         match &state {
-            None if removal.has_objects() && !self.without_record => Err(Failure::new(
-                Kind::Blocked,
-                format!("the engine holds parts of `{name}` that lfctl has no record of here"),
-            )
-            .hint("run lfctl as the user, and with the `--root`, that installed it")
-            .hint("if that record is lost, remove them with `--without-record`")),
-            Some(state) if state.engine != engine.kind() => Err(Failure::new(
-                Kind::Engine,
-                format!(
-                    "`{name}` lives in {}, and this is {}",
-                    state.engine,
-                    engine.kind()
-                ),
-            )
-            .hint(format!(
-                "start {0} and run again with `--engine {0}`",
-                state.engine
-            ))),
-            _ => Ok((state, removal)),
+            None if removal.has_objects() && !self.without_record => {
+                return Err(Failure::new(
+                    Kind::Blocked,
+                    format!("the engine holds parts of `{name}` that lfctl has no record of here"),
+                )
+                .hint("run lfctl as the user, and with the `--root`, that installed it")
+                .hint("if that record is lost, remove them with `--without-record`"));
+            }
+            Some(state) if !self.without_record => {
+                let checked = place::check(name, state, engine).await;
+                checked.map_err(|failure| {
+                    failure.hint("if that engine is gone for good, add `--without-record`")
+                })?;
+            }
+            _ => {}
         }
+        Ok((state, removal))
     }
 
     /// Whether files of the appliance are left that this run has to deal with.

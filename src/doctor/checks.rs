@@ -134,6 +134,12 @@ pub const CHECKS: &[Check] = &[
         environment::auto_migration,
     ),
     Check::new(
+        "data.secrets",
+        "secrets.toml is the one that the data was made with",
+        &[],
+        data::secrets,
+    ),
+    Check::new(
         "data.postgres-schema",
         "Postgres's schema is the release's",
         SCHEMA,

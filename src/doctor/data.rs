@@ -1,10 +1,10 @@
 //! The data: schemas, settings of the datastores, and an event end to end.
 
 use super::{Outcome, Unknown, engine_command, install_again, read_logs, want};
-use crate::facts::Facts;
-use crate::facts::chain;
+use crate::facts::installed::Secrets;
 use crate::facts::langfuse::ProbeError;
 use crate::facts::schema::{SchemaState, SchemaVerdict};
+use crate::facts::{Facts, chain};
 use crate::report::finding::Remedy;
 use crate::stack::{Schema, SchemaKind};
 
@@ -13,6 +13,40 @@ use crate::stack::{Schema, SchemaKind};
 const CLICKHOUSE_LOSES_DATA: (u64, u64) = (26, 8);
 /// Slower than this, an event is late but not lost.
 const READABLE_SLOW_MS: u64 = 15_000;
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "one of a list of functions of the same type"
+)]
+pub(super) fn secrets(facts: &Facts) -> Result<Outcome, Unknown> {
+    let (message, evidence) = match &facts.installed.secrets {
+        Secrets::Same(count) => {
+            return Ok(Outcome::pass(format!(
+                "the {count} that must never change are those on record"
+            )));
+        }
+        Secrets::Missing => (
+            "secrets.toml is missing",
+            "the file does not exist".to_owned(),
+        ),
+        Secrets::Changed(names) => (
+            "secrets are not the ones that the data was made with",
+            names.join(", "),
+        ),
+    };
+    let web = facts
+        .installed
+        .container(&facts.installed.stack.langfuse.web);
+    Ok(Outcome::blocking(
+        message,
+        evidence,
+        Remedy::command(
+            "put secrets.toml back from your copy before anything is started anew; what runs still \
+             has the right ones in its environment",
+            engine_command(facts, &format!("inspect {web}")),
+        ),
+    ))
+}
 
 pub(super) fn postgres_schema(facts: &Facts) -> Result<Outcome, Unknown> {
     schema(facts, SchemaKind::Prisma)

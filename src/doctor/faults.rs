@@ -7,6 +7,7 @@ use super::tests::{container, findings, known, set};
 use crate::engine::{ContainerState, HealthState};
 use crate::facts::egress::{Attempt, Ending};
 use crate::facts::http::HttpError;
+use crate::facts::installed::Secrets;
 use crate::facts::langfuse::{ProbeError, UpdateVerdict};
 use crate::facts::schema::FailedMigration;
 use crate::facts::{Fact, Facts};
@@ -174,6 +175,16 @@ fn each_fault_of_the_containers_is_found_by_its_check() {
 #[test]
 fn each_fault_of_the_data_is_found_by_its_check() {
     let cases: &[(Spoil, &str, Severity)] = &[
+        (
+            |f| f.installed.secrets = Secrets::Missing,
+            "data.secrets",
+            BLOCK,
+        ),
+        (
+            |f| f.installed.secrets = Secrets::Changed(vec!["salt".to_owned()]),
+            "data.secrets",
+            BLOCK,
+        ),
         (
             |f| known(&mut f.schemas[0]).applied = 431,
             "data.postgres-schema",

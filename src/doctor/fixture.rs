@@ -7,9 +7,11 @@ use crate::engine::{
     Container, ContainerState, EngineFacts, EngineKind, HealthState, LABEL_PART, Resource,
 };
 use crate::facts::egress::{Attempt, Ending, targets};
+use crate::facts::installed::Secrets;
 use crate::facts::langfuse::{Health, UpdateCheck, UpdateVerdict};
 use crate::facts::schema::{SchemaState, ServerFacts};
 use crate::facts::{CommandHealth, EventTrip, Fact, Facts, Installed};
+use crate::stack::secret::SecretStore;
 use crate::stack::{SchemaKind, Stack};
 use crate::sys::disk::Disk;
 use crate::sys::host::{Cpu, Host, Memory};
@@ -193,6 +195,8 @@ pub(super) fn installed() -> Installed {
         tls: false,
         url: "http://langfuse.lan:8080".to_owned(),
         keys: None,
+        secrets: Secrets::Same(3),
+        redactor: SecretStore::default().redactor(),
         state_dir: "/var/lib/lfctl/lf".into(),
         updated: "2026-11-22T10:00:00Z".parse().unwrap(),
     }

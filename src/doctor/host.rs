@@ -174,7 +174,8 @@ pub(super) fn clock(facts: &Facts) -> Result<Outcome, Unknown> {
         evidence,
         Remedy::command(
             "set the clock from a source you trust: new events are stored under a time in which \
-             nobody looks for them, and sessions end at once",
+             nobody looks for them, and sessions end at once; if it is right, it went ahead when \
+             the appliance was installed: run `lfctl install` again, which writes down the time",
             "timedatectl set-time 'YYYY-MM-DD HH:MM:SS'",
         ),
     ))

@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use crate::facts::{Fact, Facts, Probe};
 use crate::report::finding::{Finding, Remedy, Severity};
+use crate::stack::secret::Redactor;
 
 /// One check.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +96,16 @@ impl Outcome {
         Self::Pass {
             evidence: evidence.into(),
         }
+    }
+
+    /// The same without secrets: what programs print and answer is quoted.
+    fn redacted(mut self, redactor: &Redactor) -> Self {
+        let quoted = match &mut self {
+            Self::Pass { evidence } | Self::Finding(Finding { evidence, .. }) => evidence,
+            Self::NotApplicable { why } | Self::CouldNotCheck { why } => why,
+        };
+        *quoted = redactor.redact(quoted);
+        self
     }
 
     fn not_applicable(why: impl Into<String>) -> Self {
@@ -215,7 +226,7 @@ pub fn examine(facts: &Facts, checks: &[&Check]) -> Examination {
         .map(|check| Examined {
             id: check.id,
             title: check.title,
-            outcome: check.judge(facts),
+            outcome: check.judge(facts).redacted(&facts.installed.redactor),
         })
         .collect();
     Examination {

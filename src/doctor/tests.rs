@@ -2,8 +2,9 @@
 
 use super::fixture::{blind, healthy};
 use super::*;
-use crate::engine::Container;
+use crate::engine::{Container, HealthState};
 use crate::facts::langfuse::UpdateVerdict;
+use crate::stack::secret::SecretStore;
 
 pub(super) fn known<T>(fact: &mut Fact<T>) -> &mut T {
     match fact {
@@ -63,9 +64,9 @@ fn a_healthy_appliance_passes_every_check() {
 #[test]
 fn what_cannot_be_seen_is_neither_passed_nor_failed() {
     let counts = examine(&blind(), &all()).counts;
-    // The clock needs no answer; that the engine gives none is the finding.
-    assert_eq!((counts.ok, counts.blocking, counts.warnings), (1, 1, 0));
-    assert_eq!(counts.could_not_check, CHECKS.len() - 2);
+    // Clock and secrets need no answer; that the engine gives none is the finding.
+    assert_eq!((counts.ok, counts.blocking, counts.warnings), (2, 1, 0));
+    assert_eq!(counts.could_not_check, CHECKS.len() - 3);
 }
 
 #[test]
@@ -78,7 +79,16 @@ fn no_finding_shows_a_secret() {
         "LANGFUSE_S3_EVENT_UPLOAD_SECRET_ACCESS_KEY",
         "miniosecret",
     );
+    // What programs print is quoted.
+    let secrets = "schema = 1\n[secrets]\nclickhouse-password = \"0123456789quoted\"\n";
+    facts.installed.redactor = SecretStore::parse(secrets).unwrap().redactor();
+    let quoting = container(&mut facts, "clickhouse");
+    quoting.health = Some(HealthState::Unhealthy);
+    quoting.health_output = Some("no login with 0123456789quoted".to_owned());
+    facts.worker = Fact::Unknown("`check` said 0123456789quoted".to_owned());
     let text = examine(&facts, &all()).text(true);
+    assert_eq!(text.matches("[clickhouse-password]").count(), 2, "{text}");
+    assert!(!text.contains("quoted"), "{text}");
     for secret in ["mysalt", "miniosecret", "Xr3vW8", "Jq7"] {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }

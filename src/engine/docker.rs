@@ -48,6 +48,16 @@ impl Docker {
         connect::connect(target).await
     }
 
+    /// The first socket of `target`, whether or not anybody answers there: what
+    /// is asked of it says why not.
+    ///
+    /// # Errors
+    ///
+    /// `target` is no engine of this host.
+    pub fn unanswered(target: &EngineTarget) -> Result<Self, EngineError> {
+        connect::unanswered(target)
+    }
+
     /// Docker or Podman.
     pub fn kind(&self) -> EngineKind {
         self.kind

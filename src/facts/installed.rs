@@ -15,6 +15,7 @@ use crate::bundle::manifest::Release;
 use crate::engine::{Container, EngineFacts};
 use crate::stack::Stack;
 use crate::stack::render::Names;
+use crate::stack::secret::{Redactor, SecretStore};
 
 /// An appliance as its files describe it.
 #[derive(Debug, Clone)]
@@ -35,10 +36,44 @@ pub struct Installed {
     pub url: String,
     /// API key pair of the first project; `None` when it cannot be read.
     pub keys: Option<Basic>,
+    /// How its secrets stand.
+    pub secrets: Secrets,
+    /// Keeps its secrets out of what is shown.
+    pub redactor: Redactor,
     /// Where lfctl keeps the appliance's state.
     pub state_dir: PathBuf,
     /// When its state was written last.
     pub updated: Timestamp,
+}
+
+/// The secrets whose change loses data, against those on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secrets {
+    /// So many, and all as they were.
+    Same(usize),
+    /// There is no file.
+    Missing,
+    /// The names of those that are others now.
+    Changed(Vec<String>),
+}
+
+impl Secrets {
+    fn of(stored: Option<&SecretStore>, on_record: &BTreeMap<String, String>) -> Self {
+        let Some(stored) = stored else {
+            return Self::Missing;
+        };
+        let is_other =
+            |(name, print): &(&String, &String)| stored.fingerprint(name) != Some((*print).clone());
+        let changed: Vec<_> = on_record
+            .iter()
+            .filter(is_other)
+            .map(|(name, _)| name.clone())
+            .collect();
+        if changed.is_empty() {
+            return Self::Same(on_record.len());
+        }
+        Self::Changed(changed)
+    }
 }
 
 impl Installed {
@@ -50,7 +85,9 @@ impl Installed {
     /// One of the files cannot be read or is not valid.
     pub fn read(appliance: &Appliance, state: State) -> Result<Self, ApplianceError> {
         let site = appliance.site()?;
-        let secrets = appliance.secrets()?.unwrap_or_default();
+        let stored = appliance.secrets()?;
+        let standing = Secrets::of(stored.as_ref(), &state.fingerprints);
+        let secrets = stored.unwrap_or_default();
         let langfuse = &state.stack.langfuse;
         let secret = |name: &str| Some(secrets.get(name)?.expose().to_owned());
         let keys = secret(&langfuse.public_key)
@@ -59,6 +96,10 @@ impl Installed {
                 user,
                 password: password.into(),
             });
+        let redactor = match &site {
+            Some(site) => site.redactor(&secrets),
+            None => secrets.redactor(),
+        };
         let url = match &site {
             Some(site) => site.url.to_string(),
             None => format!("http://{}", state.listen),
@@ -72,6 +113,8 @@ impl Installed {
             tls: site.is_some_and(|site| site.tls.is_some()),
             url,
             keys,
+            secrets: standing,
+            redactor,
             state_dir: appliance.dir(),
             updated: state.updated,
         })

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::load::{Chains, ImageSource, private_tag};
-use crate::appliance::state::InstalledImage;
+use crate::appliance::state::{InstalledImage, State};
 use crate::bundle::manifest::BundleImage;
 use crate::bundle::{Bundle, OpenError};
-use crate::engine::{EngineFacts, LoadRoute};
+use crate::engine::{ContainerEngine, EngineError, EngineFacts, LoadRoute};
 use crate::oci::digest::Digest;
 
 /// What the engine will call each image, by key: Docker's classic store and
@@ -37,6 +37,34 @@ pub fn expected(bundle: &Bundle, facts: &EngineFacts) -> BTreeMap<String, Instal
             (key.clone(), installed)
         })
         .collect()
+}
+
+/// The same, with the tags that lfctl has made or will make: those that an
+/// earlier run wrote down, and else all but the operator's own. The image he
+/// loaded himself may be used by others, and cannot be had again.
+pub async fn known<E: ContainerEngine>(
+    engine: &E,
+    bundle: &Bundle,
+    facts: &EngineFacts,
+    before: Option<&State>,
+) -> Result<BTreeMap<String, InstalledImage>, EngineError> {
+    let mut images = expected(bundle, facts);
+    for (key, image) in &mut images {
+        let known = before.and_then(|state| state.images.get(key));
+        if let Some(known) = known.filter(|known| known.id == image.id) {
+            image.tags.clone_from(&known.tags);
+            continue;
+        }
+        let mut held = Vec::new();
+        for tag in &image.tags {
+            held.push(engine.image(tag).await?.is_some());
+        }
+        // Where lfctl's own tag is there, `bundle load` made the other as well.
+        if held == [false, true] {
+            image.tags.truncate(1);
+        }
+    }
+    Ok(images)
 }
 
 /// Bytes that the engine's disk must hold until these images are loaded: the

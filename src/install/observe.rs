@@ -1,6 +1,6 @@
 //! Looks at what is there, for the plan and for preflight. Changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::steps::Steps;
 use super::{InstallError, images, load};
 use crate::appliance::state::Status;
 use crate::engine::{
-    Container, ContainerEngine, ContainerState, HealthState, LABEL_APPLIANCE, LABEL_CONFIG,
-    LoadRoute,
+    Container, ContainerEngine, ContainerSpec, ContainerState, HealthState, LABEL_APPLIANCE,
+    LABEL_CONFIG, LoadRoute,
 };
 use crate::stack::render::{self, Names};
 use crate::sys::disk::Disk;
@@ -33,7 +33,8 @@ pub struct Existing {
 }
 
 impl Existing {
-    fn has_any(&self) -> bool {
+    /// Whether anything of the appliance exists.
+    pub fn holds_any(&self) -> bool {
         !self.containers.is_empty()
             || self.networks.values().any(|exists| *exists)
             || self.volumes.values().any(|exists| *exists)
@@ -83,7 +84,7 @@ pub async fn existing<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Existi
     if job.is_some_and(|job| !is_ours(&job.labels)) {
         found.foreign.push(format!("container {}", names.job()));
     }
-    found.unrecorded = steps.before.is_none() && found.has_any();
+    found.unrecorded = steps.before.is_none() && found.holds_any();
     Ok(found)
 }
 
@@ -111,7 +112,7 @@ pub async fn observe<E: ContainerEngine>(
             existing.containers.get(&service.name),
             steps.render(service),
         ) {
-            (Some(container), Ok(rendered)) => standing(container, &rendered.spec.config_hash),
+            (Some(container), Ok(rendered)) => standing(container, &rendered.spec),
             _ => Standing::Wrong,
         };
         containers.insert(service.name.clone(), standing);
@@ -142,10 +143,17 @@ fn on_disk(path: &Path) -> Option<String> {
     fs_err::read_to_string(path).ok()
 }
 
-fn standing(container: &Container, config_hash: &str) -> Standing {
-    if container.labels.get(LABEL_CONFIG).map(String::as_str) != Some(config_hash)
-        || container.state != ContainerState::Running
-    {
+/// Whether a container is as it would be made now, runs, and nobody has put it
+/// on another network since.
+pub(super) fn fits(container: &Container, spec: &ContainerSpec) -> bool {
+    let networks: BTreeSet<_> = spec.networks.iter().map(|(name, _)| name).collect();
+    container.labels.get(LABEL_CONFIG) == Some(&spec.config_hash)
+        && container.state == ContainerState::Running
+        && container.addresses.keys().collect::<BTreeSet<_>>() == networks
+}
+
+fn standing(container: &Container, spec: &ContainerSpec) -> Standing {
+    if !fits(container, spec) {
         Standing::Wrong
     } else if container.health == Some(HealthState::Healthy) {
         Standing::Healthy
@@ -203,8 +211,13 @@ pub fn port(
                 .flatten()
                 .any(|address| address.ends_with(&suffix))
     });
-    if ours {
+    // Nobody else can have the port, but the address may be none of this host.
+    let ip = listen.ip();
+    if ours && (ip.is_unspecified() || host::is_local(ip)) {
         return Ok(None);
+    }
+    if ours {
+        return Ok(Some((listen, PortState::NotLocal)));
     }
     Ok(Some((listen, host::port_free(listen)?)))
 }

@@ -98,8 +98,10 @@ pub fn examine(inputs: &Inputs<'_>) -> Vec<Finding> {
 /// What a delta bundle leaves out has to be there.
 pub fn complete(manifest: &BundleManifest, missing: &[MissingLayer]) -> Option<Finding> {
     let base = manifest.base.as_ref().filter(|_| !missing.is_empty())?;
-    let each: Vec<_> = missing
-        .iter()
+    // Images share layers.
+    let layers: BTreeMap<_, _> = missing.iter().map(|one| (one.layer, one)).collect();
+    let each: Vec<_> = layers
+        .values()
         .map(|one| {
             let size = HumanBytes(one.size);
             format!("{} ({size}) of {}", one.layer, one.reference)
@@ -308,15 +310,22 @@ fn host(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
             PortState::Denied if !inputs.engine.rootless => Severity::Warning,
             _ => Severity::Blocking,
         };
+        let remedy = match state {
+            PortState::NotLocal => Remedy::command(
+                "put an address of this host into `listen` in site.toml, or 0.0.0.0 for all",
+                "ip -brief address",
+            ),
+            _ => Remedy::command(
+                "free it, or choose another `listen` in site.toml",
+                format!("ss -ltnp 'sport = :{}'", address.port()),
+            ),
+        };
         findings.push(finding(
             "host.port",
             severity,
             message,
             "seen by binding it",
-            Remedy::command(
-                "free it, or choose another `listen` in site.toml",
-                format!("ss -ltnp 'sport = :{}'", address.port()),
-            ),
+            remedy,
         ));
     }
 }

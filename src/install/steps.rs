@@ -7,14 +7,13 @@ use jiff::Timestamp;
 
 use super::images;
 use super::load::{self, Loaded};
+use super::observe::fits;
 use super::plan::Step;
 use super::{InstallError, JobLog};
 use crate::appliance::Appliance;
-use crate::appliance::state::{InstalledImage, SCHEMA, State, Status};
+use crate::appliance::state::{EnginePlace, InstalledImage, SCHEMA, State, Status};
 use crate::bundle::open::Bundle;
-use crate::engine::{
-    Container, ContainerEngine, ContainerState, EngineFacts, HealthState, LABEL_CONFIG,
-};
+use crate::engine::{Container, ContainerEngine, ContainerState, EngineFacts, HealthState};
 use crate::report::event::{Outcome, Reporter};
 use crate::stack::Service;
 use crate::stack::render::{self, Context, Names, Rendered};
@@ -95,6 +94,18 @@ impl<E> std::fmt::Debug for Steps<'_, E> {
 impl<E: ContainerEngine> Steps<'_, E> {
     /// Carries out one step.
     pub async fn run(&mut self, step: &Step) -> Result<Done, InstallError> {
+        let result = self.take(step).await;
+        result.map_err(|error| match error {
+            // They quote what a server answered.
+            InstallError::Probe { what, why } => InstallError::Probe {
+                what,
+                why: self.redact(&why),
+            },
+            error => error,
+        })
+    }
+
+    async fn take(&mut self, step: &Step) -> Result<Done, InstallError> {
         match step {
             Step::Intend => self.intend(),
             Step::LoadImages => self.load_images().await,
@@ -150,9 +161,8 @@ impl<E: ContainerEngine> Steps<'_, E> {
 
     fn state(&self, status: Status) -> State {
         let manifest = self.bundle.manifest();
-        let mut highest_counters = self
-            .before
-            .as_ref()
+        let before = self.before.as_ref();
+        let mut highest_counters = before
             .map(|state| state.highest_counters.clone())
             .unwrap_or_default();
         // Raised before anything runs: an install that breaks off after its
@@ -170,9 +180,11 @@ impl<E: ContainerEngine> Steps<'_, E> {
             bundle: self.bundle.digest(),
             key: self.bundle.key_id().map(|key| key.to_string()),
             engine: self.facts.kind,
+            engine_at: Some(EnginePlace::of(self.facts)),
             images: self.images.clone(),
             stack: self.bundle.stack().clone(),
             listen: self.site.listen,
+            holds_data: status == Status::Installed || before.is_some_and(|one| one.holds_data),
             fingerprints: self.fingerprints(),
             updated: Timestamp::now(),
         }
@@ -200,6 +212,21 @@ impl<E: ContainerEngine> Steps<'_, E> {
         Ok(Done::now())
     }
 
+    /// Writes anew when the appliance was last changed, if that was by a clock
+    /// that went ahead.
+    ///
+    /// # Errors
+    ///
+    /// Another lfctl is at work, or the file cannot be written.
+    pub fn mend_time(&mut self) -> Result<(), InstallError> {
+        let before = self.before.as_ref();
+        if before.is_some_and(|before| before.updated > Timestamp::now()) {
+            let _lock = self.appliance.lock()?;
+            self.commit()?;
+        }
+        Ok(())
+    }
+
     async fn load_images(&mut self) -> Result<Done, InstallError> {
         let sources = images::sources(self.bundle, self.bases)?;
         let loaded = load::load_images(self.engine, self.facts, sources, self.reporter).await?;
@@ -214,14 +241,14 @@ impl<E: ContainerEngine> Steps<'_, E> {
 
     fn record(&mut self, image: &Loaded) {
         for key in &image.keys {
-            self.images.insert(
-                key.clone(),
-                InstalledImage {
-                    reference: image.reference.clone(),
-                    id: image.id.clone(),
-                    tags: image.tags.clone(),
-                },
-            );
+            let known = self.images.get(key).map(|known| known.tags.as_slice());
+            let is_ours = |tag: &&String| known.is_none_or(|tags| tags.contains(tag));
+            let installed = InstalledImage {
+                reference: image.reference.clone(),
+                id: image.id.clone(),
+                tags: image.tags.iter().filter(is_ours).cloned().collect(),
+            };
+            self.images.insert(key.clone(), installed);
         }
     }
 
@@ -269,11 +296,12 @@ impl<E: ContainerEngine> Steps<'_, E> {
         let service = self.service(name)?;
         let rendered = self.render(service)?;
         if let Some(container) = self.engine.container(&rendered.spec.name).await? {
-            if container.labels.get(LABEL_CONFIG) == Some(&rendered.spec.config_hash)
-                && container.state == ContainerState::Running
-            {
+            if fits(&container, &rendered.spec) {
                 return Ok(Done::already());
             }
+            // A migration that an interrupted run left behind may be at work on
+            // it.
+            self.await_job().await?;
             super::stop::stop(self.engine, &container, &service.stop).await?;
             self.engine.remove(&container.name).await?;
         }
@@ -317,7 +345,7 @@ impl<E: ContainerEngine> Steps<'_, E> {
 
     /// `text` without secrets, those of `site.toml` included.
     fn redact(&self, text: &str) -> String {
-        self.site.redact(&self.secrets, text)
+        self.site.redactor(&self.secrets).redact(text)
     }
 
     async fn explain(
@@ -352,15 +380,25 @@ impl<E: ContainerEngine> Steps<'_, E> {
         self.redact(&why)
     }
 
+    /// Waits for the end of a migration that runs; tells whether there is one.
+    async fn await_job(&self) -> Result<bool, InstallError> {
+        let name = self.names().job();
+        let left = self.engine.container(&name).await?;
+        if left
+            .as_ref()
+            .is_some_and(|left| left.state == ContainerState::Running)
+        {
+            self.engine.wait(&name).await?;
+        }
+        Ok(left.is_some())
+    }
+
     async fn migrate(&mut self) -> Result<Done, InstallError> {
         let ids = self.image_ids();
         let job = render::render_job(self.bundle.stack(), &self.context(&ids))?;
         let name = job.spec.name.clone();
         // Exactly one migrator: whatever an interrupted run left behind ends first.
-        if let Some(left) = self.engine.container(&name).await? {
-            if left.state == ContainerState::Running {
-                self.engine.wait(&name).await?;
-            }
+        if self.await_job().await? {
             self.engine.remove(&name).await?;
         }
         self.launch(&job).await?;

@@ -220,9 +220,9 @@ impl SecretStore {
         Some(hex)
     }
 
-    /// `text` with every secret, however encoded, replaced by `[NAME]`.
-    pub fn redact(&self, text: &str) -> String {
-        Redactor::new(self.iter()).redact(text)
+    /// Finds every secret, however encoded.
+    pub fn redactor(&self) -> Redactor {
+        Redactor::new(self.iter())
     }
 }
 

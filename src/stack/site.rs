@@ -224,15 +224,15 @@ impl SiteConfig {
         rules::against_stack(self, stack)
     }
 
-    /// `text` without the appliance's secrets and without the values that the
-    /// operator gave to single services, which may be credentials too.
-    pub fn redact(&self, secrets: &SecretStore, text: &str) -> String {
+    /// Finds the appliance's secrets, and the values that the operator gave to
+    /// single services, which may be credentials too.
+    pub fn redactor(&self, secrets: &SecretStore) -> Redactor {
         // A short value is a setting, and would be found everywhere.
         let given = self.env_web.iter().chain(&self.env_worker);
         let given = given
             .filter(|(_, value)| value.expose().len() >= 8)
             .map(|(name, value)| (name.as_str(), value));
-        Redactor::new(secrets.iter().chain(given)).redact(text)
+        Redactor::new(secrets.iter().chain(given))
     }
 
     /// The commented `site.toml` that the wizard writes.

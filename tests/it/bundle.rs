@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::{Bundle, UntrustedBundle};
+use lfctl::engine::docker::Docker;
+use lfctl::engine::{ContainerEngine, EngineTarget};
+use lfctl::install::images::known;
 use lfctl::oci::digest::Digest;
 use lfctl::sign::{SecretKey, Signature, TrustedKey, generate};
 use secrecy::{ExposeSecret, SecretString};
@@ -329,6 +332,28 @@ fn docker_loads_the_bundle_by_hand() {
             assert_eq!(id.trim(), config.to_string());
         }
     }
+}
+
+#[tokio::test]
+async fn an_image_that_the_operator_loaded_keeps_his_tag() {
+    let made = Made::new("own-tag");
+    let _cleanup = Cleanup(&made.references);
+    let bundle = made.open();
+    let engine = Docker::connect(&EngineTarget::Auto).await.unwrap();
+    let facts = engine.facts().await.unwrap();
+    let tags = async || {
+        let known = known(&engine, &bundle, &facts, None).await.unwrap();
+        let count = |key: &str| known[key].tags.contains(&known[key].reference);
+        [count("app"), count("gateway")]
+    };
+    assert_eq!(tags().await, [true, true]);
+    run("docker", &["load", "--quiet", "-i", text(&made.path())]);
+    assert_eq!(tags().await, [false, false]);
+    // With lfctl's own tag beside it, lfctl brought it.
+    let own = &lfctl::install::images::expected(&bundle, &facts)["app"].tags[0];
+    run("docker", &["tag", &made.references[0], own]);
+    assert_eq!(tags().await, [true, false]);
+    run("docker", &["rmi", own]);
 }
 
 #[test]

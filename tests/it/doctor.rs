@@ -1,45 +1,12 @@
 //! `lfctl doctor` from outside, as far as it needs no running appliance. What
 //! it says about a real one is part of the journey.
 
-use std::collections::BTreeMap;
-
-use fs_err as fs;
-use lfctl::appliance::Appliance;
-use lfctl::appliance::state::{SCHEMA, State, Status};
-use lfctl::bundle::spec::BundleSpec;
+use lfctl::appliance::state::Status;
 use lfctl::doctor::CHECKS;
-use lfctl::engine::EngineKind;
-use lfctl::oci::digest::Digest;
-use lfctl::sys::paths::Paths;
 
-use crate::support::host::Host;
+use crate::support::host::{Host, both};
 
 const NO_ENGINE: [&str; 2] = ["--engine", "unix:///nowhere/engine.sock"];
-
-/// Writes the state of an appliance that some engine would hold.
-fn record(host: &Host, status: Status) {
-    let spec = format!("{}/bundles/rehearsal-1.toml", env!("CARGO_MANIFEST_DIR"));
-    let spec = BundleSpec::parse(&fs::read_to_string(spec).unwrap()).unwrap();
-    let state = State {
-        schema: SCHEMA,
-        lfctl: env!("CARGO_PKG_VERSION").to_owned(),
-        status,
-        release: spec.release,
-        highest_counters: BTreeMap::new(),
-        bundle: Digest::of(b"bundle"),
-        key: None,
-        engine: EngineKind::Docker,
-        images: BTreeMap::new(),
-        stack: spec.stack,
-        listen: ([127, 0, 0, 1], host.port).into(),
-        fingerprints: BTreeMap::new(),
-        updated: jiff::Timestamp::now(),
-    };
-    Appliance::named(&Paths::below(&host.root()), &host.name)
-        .unwrap()
-        .write_state(&state)
-        .unwrap();
-}
 
 #[test]
 fn without_an_appliance_there_is_nothing_to_examine() {
@@ -47,7 +14,7 @@ fn without_an_appliance_there_is_nothing_to_examine() {
     let text = host.fails(1, &["doctor", "--name", &host.name]);
     assert!(text.contains("no appliance"), "{text}");
     assert!(text.contains("lfctl status"), "{text}");
-    record(&host, Status::Uninstalled);
+    host.record(|state| state.status = Status::Uninstalled);
     let text = host.fails(1, &["doctor", "--name", &host.name]);
     assert!(text.contains("was uninstalled"), "{text}");
 }
@@ -55,10 +22,34 @@ fn without_an_appliance_there_is_nothing_to_examine() {
 #[test]
 fn an_engine_that_is_down_has_its_own_exit_code() {
     let host = Host::bare();
-    record(&host, Status::Installed);
+    host.record(|_| ());
     let arguments = [&["doctor", "--name", &host.name], &NO_ENGINE[..]].concat();
-    let text = host.fails(7, &arguments);
+    let output = host.run(&arguments);
+    let text = both(&output);
+    assert_eq!(output.status.code(), Some(7), "{text}");
     assert!(text.contains("/nowhere/engine.sock"), "{text}");
+    assert!(text.contains("no container engine"), "{text}");
+}
+
+#[test]
+fn a_host_is_examined_while_its_engine_is_down() {
+    let host = Host::bare();
+    host.record(|_| ());
+    let arguments = [&["doctor", "--json", "--name", &host.name], &NO_ENGINE[..]].concat();
+    let output = host.run(&arguments);
+    assert_eq!(output.status.code(), Some(7));
+    let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let outcome = |id: &str| {
+        let checks = seen["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["id"] == id).unwrap()
+    };
+    assert_eq!(outcome("host.clock")["outcome"], "pass");
+    assert_eq!(outcome("host.memory")["outcome"], "pass");
+    let engine = outcome("engine.reachable");
+    assert_eq!(engine["severity"], "blocking", "{engine}");
+    let evidence = engine["evidence"].as_str().unwrap();
+    assert!(evidence.contains("/nowhere/engine.sock"), "{evidence}");
+    assert_eq!(outcome("stack.services")["outcome"], "could-not-check");
 }
 
 #[test]

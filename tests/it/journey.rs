@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::support::host::{Host, both, docker, rehearsal, text};
 
@@ -130,6 +131,19 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     assert!(refusal.contains("another bundle"), "{refusal}");
     assert_eq!(container_ids(&host), running);
 
+    // A bundle that runs mends its appliance, whatever was loaded since.
+    take_newer_release(&host);
+    let state = fs::metadata(host.state_dir().join("state.json")).unwrap();
+    assert_eq!(state.permissions().mode() & 0o777, 0o600);
+
+    // A container that somebody gave a way out loses it.
+    docker(&["network", "connect", "bridge", &host.container("web")]);
+    host.ok(&host.install(&bundle));
+    let networks = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    let networks = docker(&["inspect", "--format", networks, &host.container("web")]);
+    assert_eq!(networks.trim(), format!("{}-internal", host.name));
+    let running = container_ids(&host);
+
     // A container that somebody removed comes back, and the rest stays.
     docker(&["rm", "-f", &host.container("worker")]);
     assert_eq!(
@@ -179,6 +193,14 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     assert!(!host.state_dir().exists());
     assert_eq!(rehearsal_images(), "");
     audit_log_holds(&host);
+}
+
+/// Makes the host remember that it took a newer release.
+fn take_newer_release(host: &Host) {
+    let file = host.root().join("var/lib/lfctl/releases.json");
+    let mut known: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    known["releases"]["langfuse-rehearsal"]["counter"] = 2.into();
+    fs::write(file, known.to_string()).unwrap();
 }
 
 /// Makes the host forget which release it took, and returns its counter.

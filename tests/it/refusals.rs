@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use lfctl::appliance::state::{EnginePlace, Status};
 use lfctl::bundle::fake::Fake;
 
 use crate::support::bundle as bundle_support;
@@ -240,6 +241,40 @@ fn a_site_that_cannot_work_is_refused_before_anything_starts() {
     }
     fs::remove_file(host.site()).unwrap();
     refused(&host, 74, &host.install(&bundle), &["site.toml"]);
+}
+
+#[test]
+fn an_appliance_that_another_engine_holds_is_not_taken_for_lost() {
+    let host = Host::ready();
+    let bundle = text(&bundle());
+    host.record(|state| {
+        state.engine_at = Some(EnginePlace {
+            socket: "/run/user/7/docker.sock".to_owned(),
+            data_root: "/home/somebody/.local/share/docker".to_owned(),
+        });
+    });
+    let words = [
+        "lives in another docker",
+        "--engine unix:///run/user/7/docker.sock",
+    ];
+    refused(&host, 5, &host.install(&bundle), &words);
+    let uninstall = ["uninstall", "--purge", "--yes", "--name", &host.name];
+    refused(&host, 7, &uninstall, &words);
+    refused(&host, 7, &["doctor", "--name", &host.name], &words);
+    let gone = [&uninstall[..], &["--without-record"]].concat();
+    host.ok(&gone);
+    assert!(!host.state_dir().exists());
+}
+
+#[test]
+fn data_that_is_gone_is_not_made_anew_without_a_word() {
+    let host = Host::ready();
+    let bundle = text(&bundle());
+    for status in [Status::Installed, Status::Installing, Status::Uninstalled] {
+        host.record(|state| state.status = status);
+        let words = ["held its data, are gone", "uninstall --name"];
+        refused(&host, 5, &host.install(&bundle), &words);
+    }
 }
 
 #[test]

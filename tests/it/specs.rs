@@ -111,7 +111,7 @@ impl Bench {
     /// As JSON, with secrets masked.
     fn shown(&self, rendered: &Rendered) -> Value {
         let value = shown(rendered);
-        serde_json::from_str(&self.secrets.redact(&value.to_string())).unwrap()
+        serde_json::from_str(&self.secrets.redactor().redact(&value.to_string())).unwrap()
     }
 }
 

@@ -36,6 +36,11 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let failure = Self::from_error(Kind::Engine, &error);
         match error {
+            EngineError::Unreachable { ref source, .. }
+                if source.to_string().contains("ermission denied") =>
+            {
+                failure.hint("run lfctl as root, or as a user who may use the engine's socket")
+            }
             EngineError::Unreachable { .. } => failure.hint(
                 "start the engine (`systemctl start docker`) or name its socket with \
                  `--engine unix:///path/to.sock`",

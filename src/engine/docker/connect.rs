@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::Docker;
 use super::read;
-use crate::engine::{EngineError, EngineTarget, ParseTargetError};
+use crate::engine::{EngineError, EngineKind, EngineTarget, ParseTargetError};
 
 /// Seconds a bollard call may take: so many that only our own limits count.
 const UNLIMITED_SECONDS: u64 = 366 * 24 * 3600;
@@ -61,6 +61,27 @@ pub(super) async fn connect(target: &EngineTarget) -> Result<Docker, EngineError
     Err(EngineError::Unreachable {
         socket,
         source: Box::new(Attempts(attempts)),
+    })
+}
+
+/// A connection that nobody has answered yet.
+pub(super) fn unanswered(target: &EngineTarget) -> Result<Docker, EngineError> {
+    let socket = candidates(target, |name| std::env::var(name).ok())?
+        .into_iter()
+        .next()
+        .unwrap_or_default();
+    let client = client(&socket).map_err(|source| EngineError::Unreachable {
+        socket: socket.display().to_string(),
+        source: Box::new(source),
+    })?;
+    let kind = match target {
+        EngineTarget::Podman => EngineKind::Podman,
+        _ => EngineKind::Docker,
+    };
+    Ok(Docker {
+        client,
+        socket,
+        kind,
     })
 }
 

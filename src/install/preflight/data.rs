@@ -71,6 +71,25 @@ fn recorded(inputs: &Inputs<'_>, state: &State, findings: &mut Vec<Finding>) {
             )),
         ));
     }
+    if let Some(place) = state.elsewhere(inputs.engine)
+        && !inputs.existing.holds_any()
+    {
+        findings.push(finding(
+            "appliance.other-engine",
+            Severity::Blocking,
+            format!("`{name}` lives in another {}", state.engine),
+            format!(
+                "that keeps its data in {}, this one in {}, and holds nothing of `{name}`",
+                place.data_root, inputs.engine.data_root
+            ),
+            Remedy::text(format!(
+                "run again with `--engine unix://{}`; if that engine is gone for good, forget the \
+                 appliance with `lfctl uninstall --name {name} --purge --without-record`",
+                place.socket
+            )),
+        ));
+        return;
+    }
     if state.release.version != wanted.version && state.status != Status::Installed && volumes_exist
     {
         findings.push(finding(
@@ -86,11 +105,11 @@ fn recorded(inputs: &Inputs<'_>, state: &State, findings: &mut Vec<Finding>) {
         .filter(|(_, exists)| !**exists)
         .map(|(volume, _)| volume.as_str())
         .collect();
-    if state.status == Status::Installed && !missing.is_empty() {
+    if state.holds_data && !missing.is_empty() {
         findings.push(finding(
             "appliance.data-missing",
             Severity::Blocking,
-            format!("volumes of the installed `{name}` are gone"),
+            format!("volumes of `{name}`, which held its data, are gone"),
             missing.join(", "),
             Remedy::command(
                 "restore them, or begin anew without the data",

@@ -2,6 +2,7 @@
 //! appliance name and a port that nobody else uses. Whatever the test leaves
 //! in the engine is removed when it ends, also by a panic.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -9,6 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fs_err as fs;
+use lfctl::appliance::Appliance;
+use lfctl::appliance::state::{SCHEMA, State, Status};
+use lfctl::bundle::spec::BundleSpec;
+use lfctl::engine::EngineKind;
+use lfctl::oci::digest::Digest;
+use lfctl::sys::paths::Paths;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -125,6 +132,34 @@ impl Host {
             &self.name,
             "--yes",
         ]
+    }
+
+    /// Writes the state of an installed appliance that some engine would hold.
+    pub(crate) fn record(&self, change: impl FnOnce(&mut State)) {
+        let spec = format!("{}/bundles/rehearsal-1.toml", env!("CARGO_MANIFEST_DIR"));
+        let spec = BundleSpec::parse(&fs::read_to_string(spec).unwrap()).unwrap();
+        let mut state = State {
+            schema: SCHEMA,
+            lfctl: env!("CARGO_PKG_VERSION").to_owned(),
+            status: Status::Installed,
+            release: spec.release,
+            highest_counters: BTreeMap::new(),
+            bundle: Digest::of(b"bundle"),
+            key: None,
+            engine: EngineKind::Docker,
+            engine_at: None,
+            images: BTreeMap::new(),
+            stack: spec.stack,
+            listen: ([127, 0, 0, 1], self.port).into(),
+            holds_data: true,
+            fingerprints: BTreeMap::new(),
+            updated: jiff::Timestamp::now(),
+        };
+        change(&mut state);
+        Appliance::named(&Paths::below(&self.root()), &self.name)
+            .unwrap()
+            .write_state(&state)
+            .unwrap();
     }
 
     /// Containers, networks and volumes with this appliance's label.
