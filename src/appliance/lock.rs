@@ -1,6 +1,6 @@
 //! Files whose only content is who holds them.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 /// the process, however that ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _file: fs::File,
 }
 
 impl Lock {
@@ -27,9 +27,8 @@ impl Lock {
             .read(true)
             .write(true)
             .mode(mode)
-            .open(path)?
-            .into_file();
-        match file.try_lock() {
+            .open(path)?;
+        match file.file().try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
                 (&file).write_all(std::process::id().to_string().as_bytes())?;

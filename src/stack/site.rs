@@ -6,6 +6,8 @@
 //! to write instead. A `SiteConfig` exists only without problems.
 
 mod origin;
+#[cfg(feature = "pull")]
+mod pair;
 mod read;
 mod rules;
 mod template;
@@ -165,8 +167,9 @@ impl TlsMaterial {
     ///
     /// # Errors
     ///
-    /// [`SiteError::Tls`] when it is not PEM, the key has a passphrase, or the
-    /// key lies in the certificate file, where everyone may read it.
+    /// [`SiteError::Tls`] when it is not PEM, the key has a passphrase, the key
+    /// lies in the certificate file, where everyone may read it, or it is
+    /// another certificate's.
     pub fn parse(certificate: &str, key: &str) -> Result<Self, SiteError> {
         let wrong = |file, reason| Err(SiteError::Tls { file, reason });
         if !certificate.contains("-----BEGIN CERTIFICATE-----") {
@@ -180,6 +183,10 @@ impl TlsMaterial {
         }
         if !key.contains("PRIVATE KEY-----") {
             return wrong("key", "is not PEM with `BEGIN PRIVATE KEY`");
+        }
+        #[cfg(feature = "pull")]
+        if pair::is_mismatched(certificate, key) {
+            return wrong("key", "is not that of the first certificate");
         }
         Ok(Self {
             certificate: with_newline(certificate),

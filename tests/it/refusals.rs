@@ -243,6 +243,58 @@ fn a_site_that_cannot_work_is_refused_before_anything_starts() {
     refused(&host, 74, &host.install(&bundle), &["site.toml"]);
 }
 
+/// Makes a key of this kind and a certificate for it.
+#[cfg(feature = "pull")]
+fn pair(host: &Host, name: &str, kind: &[&str]) {
+    let path = |end: &str| text(&host.dir.path().join(format!("{name}.{end}")));
+    let mut arguments = vec![
+        "req",
+        "-x509",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ];
+    arguments.extend(kind);
+    let (key, pem) = (path("key"), path("pem"));
+    arguments.extend(["-keyout", &key, "-out", &pem]);
+    bundle_support::run("openssl", &arguments);
+}
+
+#[cfg(feature = "pull")]
+#[test]
+fn a_key_of_another_certificate_is_refused_while_the_gateway_runs_on() {
+    let host = Host::ready();
+    let bundle = text(&bundle());
+    pair(&host, "rsa", &["-newkey", "rsa:2048"]);
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+    pair(&host, "ec", &curve);
+    pair(&host, "other", &curve);
+    let site = |certificate: &str, key: &str| {
+        let site = host.site_text().replace("http://", "https://");
+        let dir = host.dir.path().display();
+        let tls = format!(
+            "[tls]\ncertificate = \"{dir}/{certificate}.pem\"\nkey = \"{dir}/{key}.key\"\n"
+        );
+        fs::write(host.site(), format!("{site}\n{tls}")).unwrap();
+    };
+    let dry_run = [&host.install(&bundle)[..], &["--dry-run"]].concat();
+    for name in ["rsa", "ec"] {
+        site(name, name);
+        host.ok(&dry_run);
+    }
+    for (certificate, key) in [("ec", "other"), ("ec", "rsa"), ("rsa", "ec")] {
+        site(certificate, key);
+        refused(
+            &host,
+            3,
+            &dry_run,
+            &["is not that of the first certificate"],
+        );
+    }
+}
+
 #[test]
 fn an_appliance_that_another_engine_holds_is_not_taken_for_lost() {
     let host = Host::ready();

@@ -1,6 +1,7 @@
 //! What each library error means to an operator: its kind, and what to type
 //! next.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{Failure, Kind};
@@ -8,6 +9,7 @@ use crate::appliance::ApplianceError;
 use crate::appliance::releases::ReleasesError;
 use crate::bundle::OpenError;
 use crate::engine::EngineError;
+use crate::facts::chain;
 use crate::install::InstallError;
 use crate::install::load::LoadError;
 use crate::oci::archive::ArchiveError;
@@ -20,6 +22,8 @@ const OTHER_COPY: &str =
     "copy the bundle again from where it was made, and compare with `lfctl bundle verify`";
 
 const MEDIUM: &str = "see that the medium can be read, then run the command again";
+
+const ROOM: &str = "make room on that filesystem, then run the command again";
 
 impl Failure {
     /// A `site.toml` that cannot work; `from` says where it came from.
@@ -45,6 +49,9 @@ impl From<EngineError> for Failure {
                 "start the engine (`systemctl start docker`) or name its socket with \
                  `--engine unix:///path/to.sock`",
             ),
+            EngineError::Refused { .. } if chain(&error).contains("no space left") => {
+                failure.hint(ROOM)
+            }
             EngineError::Foreign { kind, ref name, .. } => failure.hint(format!(
                 "choose another name with `--name`, or remove the {kind} `{name}` yourself if \
                  it is not needed"
@@ -56,7 +63,11 @@ impl From<EngineError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::from_error(Kind::LocalIo, &error)
+        let failure = Self::from_error(Kind::LocalIo, &error);
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => failure.hint(ROOM),
+            _ => failure,
+        }
     }
 }
 
@@ -231,6 +242,30 @@ mod tests {
         let file = fs_err::File::open(dir.path()).unwrap();
         let file = SpanFile::new([(file.into(), 1)]).unwrap();
         file.read_at(&mut [0], 0).unwrap_err()
+    }
+
+    #[test]
+    fn a_full_disk_and_a_closed_socket_say_what_to_do() {
+        let refused = |message: &str| EngineError::Refused {
+            action: "start `a`".to_owned(),
+            status: Some(500),
+            message: message.to_owned(),
+        };
+        let denied = || EngineError::Unreachable {
+            socket: "/var/run/docker.sock".to_owned(),
+            source: Box::new(io::Error::from(io::ErrorKind::PermissionDenied)),
+        };
+        let hints = |failure: Failure| failure.report().hints.join("; ");
+        let full = hints(io::Error::from(io::ErrorKind::StorageFull).into());
+        assert!(full.contains("make room"), "{full}");
+        let full = hints(refused("mkdir /var/lib/docker/a: no space left on device").into());
+        assert!(full.contains("make room"), "{full}");
+        assert_eq!(hints(refused("no such container").into()), "");
+        let denied = hints(denied().into());
+        assert!(
+            denied.contains("as root") && !denied.contains("systemctl"),
+            "{denied}"
+        );
     }
 
     #[test]
