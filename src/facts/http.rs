@@ -254,6 +254,14 @@ mod tests {
     use super::*;
     use crate::facts::canned::{Canned, get};
 
+    #[test]
+    fn an_address_that_went_to_another_host_is_not_reached() {
+        let far: IpAddr = "203.0.113.7".parse().unwrap();
+        assert!(!Client::of_host(far).permits(far));
+        assert!(Client::of_host(far).permits("127.0.0.1".parse().unwrap()));
+        assert!(Client::reaching([far]).permits(far));
+    }
+
     #[tokio::test]
     async fn reads_status_and_body_and_sends_what_was_asked() {
         let server = Canned::answer(207, r#"{"ok":true}"#).start().await;

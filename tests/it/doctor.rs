@@ -53,6 +53,13 @@ fn a_host_is_examined_while_its_engine_is_down() {
 }
 
 #[test]
+fn an_appliance_that_is_not_there_has_no_status() {
+    let host = Host::bare();
+    let text = host.fails(1, &["status", "--name", "no-such-thing"]);
+    assert!(text.contains("no appliance `no-such-thing`"), "{text}");
+}
+
+#[test]
 fn an_unknown_check_is_a_usage_error_that_tells_where_the_names_are() {
     let host = Host::bare();
     let text = host.fails(2, &["doctor", "--only", "egress.nothing"]);

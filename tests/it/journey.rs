@@ -176,7 +176,14 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     fs::write(&secrets, "schema = 1\n[secrets]\n").unwrap();
     let refusal = host.fails(5, &host.install(&bundle));
     assert!(refusal.contains("encryption-key"), "{refusal}");
+    let doctor = ["doctor", "--only", "data.secrets", "--name", &host.name];
+    host.fails(5, &doctor);
+    fs::remove_file(&secrets).unwrap();
+    host.fails(5, &doctor);
+    let refusal = host.fails(1, &["logs", "web", "--name", &host.name]);
+    assert!(refusal.contains("secrets.toml"), "{refusal}");
     fs::write(&secrets, kept).unwrap();
+    host.ok(&doctor);
     assert_eq!(container_ids(&host), mended);
 
     // Taken off without --purge, the data waits for the next install.

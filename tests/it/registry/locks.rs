@@ -173,6 +173,30 @@ fn a_lock_holds_every_platform_it_was_made_for() {
         let (code, text) = locked(&["--platform", platform]);
         assert_eq!(code, Some(0), "{text}");
     }
+    // Two runs at the same time do not write over each other.
+    fs_err::remove_file(desk.path("a.toml.lock")).unwrap();
+    let elsewhere = arm_too.iter().map(|word| match *word {
+        "a.tar" => "b.tar",
+        word => word,
+    });
+    let elsewhere: Vec<_> = elsewhere.collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| desk.lfctl(&elsewhere));
+        desk.lfctl(&create);
+    });
+    let text = fs_err::read_to_string(desk.path("a.toml.lock")).unwrap();
+    assert_eq!(Lock::parse(&text).unwrap(), lock);
+}
+
+#[test]
+fn a_directory_is_no_place_for_a_bundle() {
+    let desk = Desk::new();
+    fs_err::create_dir(desk.path("a.tar")).unwrap();
+    let create = Desk::create("docker.io=127.0.0.1:9", "quay.io=127.0.0.1:9");
+    let output = desk.command(&create).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("`a.tar` is a directory"), "{text}");
 }
 
 /// A spec on a filesystem of its own.
