@@ -12,7 +12,6 @@ use crate::appliance::audit::{self, Deed};
 use crate::appliance::journal::Record;
 use crate::appliance::state::{State, Status};
 use crate::engine::docker::Docker;
-use crate::install::InstallError;
 use crate::install::uninstall::{self, Removal};
 
 /// Arguments of `lfctl uninstall`.
@@ -64,13 +63,14 @@ impl Args {
         let bundle = state.as_ref().map(|state| state.bundle);
         let reporter = context.reporter.as_ref();
         let work = uninstall::remove(&engine, &appliance, state, &removal, reporter);
-        let result = unless_asked_to_stop(Box::pin(work))
-            .await
-            .unwrap_or_else(|| {
-                Err(InstallError::Interrupted {
-                    after: "the last line above".to_owned(),
-                })
-            });
+        let result = match unless_asked_to_stop(Box::pin(work)).await {
+            Some(result) => result.map_err(Failure::from),
+            None => Err(Failure::new(
+                Kind::Interrupted,
+                format!("interrupted: `{}` is removed in part", appliance.name()),
+            )
+            .hint("run the same command again: it goes on where it stopped")),
+        };
         if !(self.purge && result.is_ok()) {
             let recorded = journal.append(Record::RunEnd {
                 complete: result.is_ok(),
@@ -90,7 +90,7 @@ impl Args {
             key: None,
             result: result
                 .as_ref()
-                .map_or_else(ToString::to_string, |()| "done".to_owned()),
+                .map_or_else(Failure::first_line, |()| "done".to_owned()),
         };
         let audited = audit::append(&appliance.audit_path(), deed);
         result?;
