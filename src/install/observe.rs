@@ -1,6 +1,6 @@
 //! Looks at what is there, for the plan and for preflight. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -146,10 +146,10 @@ fn on_disk(path: &Path) -> Option<String> {
 /// Whether a container is as it would be made now, runs, and nobody has put it
 /// on another network since.
 pub(super) fn fits(container: &Container, spec: &ContainerSpec) -> bool {
-    let networks: BTreeSet<_> = spec.networks.iter().map(|(name, _)| name).collect();
+    let is_own = |network: &String| spec.networks.iter().any(|(name, _)| name == network);
     container.labels.get(LABEL_CONFIG) == Some(&spec.config_hash)
         && container.state == ContainerState::Running
-        && container.addresses.keys().collect::<BTreeSet<_>>() == networks
+        && container.addresses.keys().all(is_own)
 }
 
 fn standing(container: &Container, spec: &ContainerSpec) -> Standing {
