@@ -122,7 +122,10 @@ impl State {
                 writer: head.lfctl,
             });
         }
-        serde_json::from_str(text).map_err(damaged)
+        let mut state: Self = serde_json::from_str(text).map_err(damaged)?;
+        // An older lfctl did not write it down.
+        state.holds_data |= state.status == Status::Installed;
+        Ok(state)
     }
 
     /// The engine it was installed into, when `engine` keeps its data elsewhere.

@@ -421,6 +421,17 @@ fn reach(attempt: &mut Attempt, address: &str) {
     attempt.address = Some(address.parse().unwrap());
 }
 
+#[test]
+fn an_address_that_moved_away_is_not_mended_by_reading_logs() {
+    let mut facts = healthy();
+    let address = facts.installed.listen;
+    *known(&mut facts.published) = Err(HttpError::NotOurs { address });
+    let gateway = super::select(&["stack.gateway".to_owned()]).unwrap();
+    let text = super::examine(&facts, &gateway).text(true);
+    assert!(text.contains("`listen` in site.toml"), "{text}");
+    assert!(!text.contains("logs"), "{text}");
+}
+
 fn refused() -> HttpError {
     HttpError::Connect {
         address: "127.0.0.1:8080".parse().unwrap(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Outcome, Unknown, engine_command, install_again, read_logs, want};
 use crate::engine::{Container, ContainerState, HealthState};
+use crate::facts::http::HttpError;
 use crate::facts::{Facts, chain};
 use crate::report::finding::{Remedy, Severity};
 
@@ -249,6 +250,14 @@ pub(super) fn gateway(facts: &Facts) -> Result<Outcome, Unknown> {
                 "plain HTTP"
             }
         ))),
+        Err(error @ HttpError::NotOurs { .. }) => Ok(Outcome::blocking(
+            "the published address is none of this host's, so nothing was sent there",
+            chain(error),
+            install_again(
+                facts,
+                "put an address of this host into `listen` in site.toml, and run install again",
+            ),
+        )),
         Err(error) => Ok(Outcome::blocking(
             "nobody can reach the appliance",
             chain(error),

@@ -211,13 +211,11 @@ pub fn port(
                 .flatten()
                 .any(|address| address.ends_with(&suffix))
     });
-    // Nobody else can have the port, but the address may be none of this host.
-    let ip = listen.ip();
-    if ours && (ip.is_unspecified() || host::is_local(ip)) {
-        return Ok(None);
-    }
     if ours {
-        return Ok(Some((listen, PortState::NotLocal)));
+        // Nobody else can have the port, but the address may be none of this
+        // host.
+        let is_here = listen.ip().is_unspecified() || host::is_local(listen.ip());
+        return Ok((!is_here).then_some((listen, PortState::NotLocal)));
     }
     Ok(Some((listen, host::port_free(listen)?)))
 }

@@ -324,7 +324,7 @@ fn host(inputs: &Inputs<'_>, findings: &mut Vec<Finding>) {
             "host.port",
             severity,
             message,
-            "seen by binding it",
+            "as the kernel says",
             remedy,
         ));
     }

@@ -299,9 +299,11 @@ impl<E: ContainerEngine> Steps<'_, E> {
             if fits(&container, &rendered.spec) {
                 return Ok(Done::already());
             }
-            // A migration that an interrupted run left behind may be at work on
-            // it.
-            self.await_job().await?;
+            if container.state == ContainerState::Running {
+                // A migration that an interrupted run left behind may be at
+                // work on it.
+                self.await_job().await?;
+            }
             super::stop::stop(self.engine, &container, &service.stop).await?;
             self.engine.remove(&container.name).await?;
         }

@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use lfctl::appliance::state::{EnginePlace, Status};
 use lfctl::bundle::fake::Fake;
+use lfctl::engine::EngineKind;
 
 use crate::support::bundle as bundle_support;
 use crate::support::host::{Host, rehearsal, text};
@@ -299,6 +300,10 @@ fn a_key_of_another_certificate_is_refused_while_the_gateway_runs_on() {
 fn an_appliance_that_another_engine_holds_is_not_taken_for_lost() {
     let host = Host::ready();
     let bundle = text(&bundle());
+    host.record(|state| state.engine = EngineKind::Podman);
+    let refusal = host.fails(5, &host.install(&bundle));
+    assert!(refusal.contains("lives in podman"), "{refusal}");
+    assert!(!refusal.contains("--purge"), "{refusal}");
     host.record(|state| {
         state.engine_at = Some(EnginePlace {
             socket: "/run/user/7/docker.sock".to_owned(),
@@ -322,8 +327,15 @@ fn an_appliance_that_another_engine_holds_is_not_taken_for_lost() {
 fn data_that_is_gone_is_not_made_anew_without_a_word() {
     let host = Host::ready();
     let bundle = text(&bundle());
-    for status in [Status::Installed, Status::Installing, Status::Uninstalled] {
-        host.record(|state| state.status = status);
+    let cases = [
+        (Status::Installed, true),
+        (Status::Installing, true),
+        (Status::Uninstalled, true),
+        // As an older lfctl left it.
+        (Status::Installed, false),
+    ];
+    for (status, holds_data) in cases {
+        host.record(|state| (state.status, state.holds_data) = (status, holds_data));
         let words = ["held its data, are gone", "uninstall --name"];
         refused(&host, 5, &host.install(&bundle), &words);
     }

@@ -70,6 +70,8 @@ fn recorded(inputs: &Inputs<'_>, state: &State, findings: &mut Vec<Finding>) {
                 state.engine
             )),
         ));
+        // What is missing here is not lost.
+        return;
     }
     if let Some(place) = state.elsewhere(inputs.engine)
         && !inputs.existing.holds_any()
