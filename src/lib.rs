@@ -4,21 +4,25 @@
 //! Layers, each using only those to its right:
 //!
 //! ```text
-//! cli  >  install, doctor  >  facts  >  appliance, bundle  >  stack, engine, sign, oci  >  sys
+//! cli > change, check > transfer, facts > langfuse, render > appliance, bundle, host > stack, engine, sign, oci > sys
 //! ```
 //!
-//! `report::event` is a leaf that anyone may emit to. `tests/it/architecture.rs`
-//! holds the code to this picture.
+//! `report::event` and `report::finding` are leaves that anyone may use.
+//! `tests/it/architecture.rs` holds the code to this picture.
 
 pub mod appliance;
 pub mod bundle;
+pub mod change;
+pub mod check;
 pub mod cli;
-pub mod doctor;
 pub mod engine;
 pub mod facts;
-pub mod install;
+pub mod host;
+pub mod langfuse;
 pub mod oci;
+pub mod render;
 pub mod report;
 pub mod sign;
 pub mod stack;
 pub mod sys;
+pub mod transfer;

@@ -16,11 +16,7 @@
 //! A newer lfctl reads every older file; an older one refuses a newer file
 //! and says which version wrote it.
 
-pub mod audit;
-pub mod host;
 pub mod journal;
-mod lock;
-pub mod releases;
 pub mod state;
 
 use std::fs::TryLockError;
@@ -29,12 +25,12 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use crate::host::lock::Lock;
 use crate::stack::secret::{SecretError, SecretStore};
 use crate::stack::site::{SiteConfig, SiteError};
 use crate::sys::fs::{sync_dir, write_atomically};
 use crate::sys::paths::Paths;
 use journal::Journal;
-pub use lock::Lock;
 use state::State;
 
 /// An appliance on this host, installed or about to be.
@@ -61,12 +57,6 @@ pub enum ApplianceError {
     Locked {
         /// The appliance.
         name: String,
-        /// Process id of the holder, as far as known.
-        holder: String,
-    },
-    /// Another process changes what concerns the whole host.
-    #[error("another lfctl is changing what this host trusts and remembers (process {holder})")]
-    HostLocked {
         /// Process id of the holder, as far as known.
         holder: String,
     },
@@ -322,6 +312,7 @@ mod tests {
             assert!(Appliance::named(&paths, bad).is_err(), "{bad} was accepted");
         }
         assert!(Appliance::named(&paths, "langfuse-2").is_ok());
+        assert!(Appliance::named(&paths, crate::host::HOST).is_err());
     }
 
     #[test]

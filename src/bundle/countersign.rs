@@ -12,8 +12,9 @@ use fs_err as fs;
 use super::documents::trusted_comment;
 use super::open::Bundle;
 use super::parts::directory;
+use crate::host::trust::Countersignature;
 use crate::oci::archive::{ArchiveError, open_file};
-use crate::sign::{Countersignature, KeyId, SecretKey, SignError};
+use crate::sign::{KeyId, SecretKey, SignError};
 
 /// Bytes of the largest signature file.
 const LIMIT: u64 = 4 << 10;

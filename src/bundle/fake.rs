@@ -298,8 +298,9 @@ impl Fake {
 mod tests {
     use super::*;
     use crate::bundle::{OpenError, UntrustedBundle};
+    use crate::host::trust::TrustStore;
     use crate::report::event::Silent;
-    use crate::sign::{SecretKey, TrustStore, generate};
+    use crate::sign::{SecretKey, generate};
     use fs_err::os::unix::fs::FileExt;
     use secrecy::ExposeSecret;
 

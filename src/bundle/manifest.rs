@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::digest::Digest;
 use crate::sign::TrustStatement;
+pub use crate::stack::release::Release;
 
 /// Version of the format that this lfctl writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -72,25 +73,6 @@ pub struct Base {
     pub digest: Digest,
     /// Layers that are left out, sorted by digest.
     pub absent: Vec<Blob>,
-}
-
-/// A release of an appliance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Release {
-    /// Release line of the maker, such as `langfuse`. Counters are compared
-    /// only within one name.
-    pub name: String,
-    /// Version of the release.
-    pub version: Version,
-    /// Grows with every release of this name; a host never goes back.
-    pub counter: u64,
-}
-
-impl std::fmt::Display for Release {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.name, self.version)
-    }
 }
 
 /// Operating system and architecture, in OCI's words.

@@ -236,8 +236,9 @@ mod tests {
     use super::*;
     use crate::bundle::UntrustedBundle;
     use crate::bundle::fake::Fake;
+    use crate::host::trust::TrustStore;
     use crate::report::event::Silent;
-    use crate::sign::{SecretKey, TrustStore, generate};
+    use crate::sign::{SecretKey, generate};
     use fs_err::os::unix::fs::FileExt;
     use secrecy::ExposeSecret;
 

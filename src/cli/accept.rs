@@ -3,13 +3,14 @@
 
 use super::Context;
 use super::failure::Failure;
-use crate::appliance::audit::Deed;
-use crate::appliance::host::Host;
-use crate::appliance::releases::{Releases, ReleasesError};
 use crate::bundle::open::Bundle;
+use crate::host::Host;
+use crate::host::audit::Deed;
+use crate::host::releases::{Releases, ReleasesError};
+use crate::host::trust::TrustStore;
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, notice};
-use crate::sign::{KeyId, TrustStatement, TrustStore};
+use crate::sign::{KeyId, TrustStatement};
 
 /// Whether an older release may come.
 #[derive(Debug, clap::Args)]

@@ -10,8 +10,8 @@ use super::parts::{Depth, Split};
 use crate::bundle::countersign;
 use crate::bundle::open::{Bundle, UntrustedBundle};
 use crate::bundle::parts::{EXTENSION, directory, list_of};
+use crate::host::trust::TrustStore;
 use crate::report::event::{Level, notice};
-use crate::sign::TrustStore;
 
 /// Which appliance.
 #[derive(Debug, clap::Args)]

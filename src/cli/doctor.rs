@@ -7,10 +7,11 @@ use super::failure::{Failure, Kind};
 use super::{Context, place};
 use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
-use crate::doctor::{self, CHECKS, Counts};
+use crate::check::{self, CHECKS, Counts};
 use crate::engine::docker::Docker;
 use crate::facts::{self, Fact, Installed};
 use crate::report::event::{Outcome, Step};
+use crate::sys::text::chain;
 
 /// Arguments of `lfctl doctor`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +46,7 @@ impl Args {
         if self.list {
             return list(context);
         }
-        let checks = doctor::select(&self.only).map_err(|name| {
+        let checks = check::select(&self.only).map_err(|name| {
             Failure::new(Kind::Usage, format!("there is no check or group `{name}`"))
                 .hint("`lfctl doctor --list` lists them")
         })?;
@@ -64,12 +65,12 @@ impl Args {
             "examine",
             "looking at the appliance",
         );
-        let probes = doctor::probes(&checks);
+        let probes = check::probes(&checks);
         let mut facts = Box::pin(facts::gather(&engine, installed, &probes)).await;
         if let Some(error) = &down {
-            facts.engine = Fact::Unknown(facts::chain(error));
+            facts.engine = Fact::Unknown(chain(error));
         }
-        let examination = doctor::examine(&facts, &checks);
+        let examination = check::examine(&facts, &checks);
         step.finish(Outcome::Done, Some(examination.counts.to_string()));
         context.print(
             &examination,

@@ -13,25 +13,27 @@ use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
 use super::signal::unless_asked_to_stop;
 use super::{Context, wizard};
-use crate::appliance::audit::{self, Deed};
 use crate::appliance::state::Status;
 use crate::appliance::{Appliance, journal::Unfinished};
 use crate::bundle::open::Bundle;
+use crate::change::apply::{self, Interrupt};
+use crate::change::observe;
+use crate::change::plan::Plan;
+use crate::change::steps::Steps;
+use crate::change::{InstallError, probe};
+use crate::check::preflight::{self, DiskNeed, Inputs};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
-use crate::facts::langfuse::UpdateVerdict;
-use crate::install::apply::{self, Interrupt};
-use crate::install::load::missing_layers;
-use crate::install::observe::{self, Existing};
-use crate::install::plan::Plan;
-use crate::install::preflight::{self, DiskNeed, Inputs};
-use crate::install::steps::Steps;
-use crate::install::{InstallError, images, probe};
+use crate::facts::existing::Existing;
+use crate::host::audit::{self, Deed};
+use crate::langfuse::UpdateVerdict;
 use crate::report::event::{Level, Outcome, Step, notice};
 use crate::report::finding::Finding;
 use crate::stack::secret::SecretStore;
 use crate::stack::site::{SiteConfig, TlsMaterial};
 use crate::sys::host;
+use crate::transfer::load::missing_layers;
+use crate::transfer::plan as images;
 
 /// Arguments of `lfctl install`.
 #[derive(Debug, clap::Args)]

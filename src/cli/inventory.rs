@@ -8,10 +8,10 @@ use crate::bundle::delta::{HeldImage, Inventory, SCHEMA};
 use crate::bundle::manifest::Platform;
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, EngineImage, LoadRoute};
-use crate::install::load::own_images;
 use crate::report::event::{Level, notice};
 use crate::sys::fs::write_atomically;
 use crate::sys::host::Host;
+use crate::transfer::load::own_images;
 
 /// Arguments of `lfctl inventory`.
 #[derive(Debug, clap::Args)]

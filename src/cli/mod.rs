@@ -7,22 +7,16 @@ pub mod accept;
 pub mod args;
 pub mod bundle;
 pub mod completions;
-pub mod countersign;
-#[cfg(feature = "pull")]
-pub mod create;
-pub mod diff;
 pub mod doctor;
 pub mod failure;
 mod findings;
 pub mod install;
 pub mod inventory;
 pub mod key;
-pub mod load;
 pub mod logs;
 pub mod parts;
 pub mod password;
 mod place;
-pub mod sbom;
 mod signal;
 pub mod status;
 pub mod trust;
@@ -36,10 +30,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::engine::EngineTarget;
+use crate::host::trust::{TrustPolicy, TrustStore};
 use crate::report::event::{Event, Reporter, SCHEMA, Silent};
 use crate::report::human::{Human, Quiet};
 use crate::report::json::JsonLines;
-use crate::sign::{TrustPolicy, TrustStore};
 use crate::sys::paths::Paths;
 use failure::{Failure, Kind};
 

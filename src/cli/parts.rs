@@ -15,7 +15,7 @@ use super::uninstall::prompt_failure;
 use crate::bundle::countersign;
 use crate::bundle::open::{Bundle, UntrustedBundle};
 use crate::bundle::parts::{Cut, EXTENSION, PartError, PartList, Parts, SMALLEST, split};
-use crate::sign::TrustStore;
+use crate::host::trust::TrustStore;
 
 /// What FAT32 takes is one byte less than this.
 const FAT32: u64 = 4 << 30;

@@ -10,11 +10,12 @@ use super::Context;
 use super::accept::Said;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
-use crate::appliance::audit::Deed;
-use crate::appliance::host::Host;
 use crate::bundle::parts::signature_path;
+use crate::host::Host;
+use crate::host::audit::Deed;
+use crate::host::trust::TrustStore;
 use crate::report::event::{Level, notice};
-use crate::sign::{IntroducedKey, KeyId, Signature, TrustStatement, TrustStore, TrustedKey};
+use crate::sign::{IntroducedKey, KeyId, Signature, TrustStatement, TrustedKey};
 use crate::sys::fs::write_atomically;
 
 /// Subcommands of `lfctl trust`.

@@ -8,11 +8,11 @@ use super::failure::{Failure, Kind};
 use super::signal::unless_asked_to_stop;
 use super::{Context, place};
 use crate::appliance::Appliance;
-use crate::appliance::audit::{self, Deed};
 use crate::appliance::journal::Record;
 use crate::appliance::state::{State, Status};
+use crate::change::uninstall::{self, Removal};
 use crate::engine::docker::Docker;
-use crate::install::uninstall::{self, Removal};
+use crate::host::audit::{self, Deed};
 
 /// Arguments of `lfctl uninstall`.
 #[derive(Debug, clap::Args)]

@@ -15,7 +15,7 @@ use crate::bundle::manifest::Release;
 use crate::bundle::open::Bundle;
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
-use crate::install::running::{Comparison, compare};
+use crate::facts::running::{Comparison, compare};
 use crate::oci::digest::Digest;
 use crate::sign::KeyId;
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::FactError;
 use crate::engine::ContainerEngine;
+use crate::langfuse::query::{QueryError, exec};
 use crate::stack::CallHome;
+use crate::sys::text::one_line;
 
 /// How long one attempt may take, in milliseconds: longer than any way out
 /// takes to answer. Where the engine seals a network by dropping packets, every
@@ -187,13 +188,13 @@ pub async fn attempts(
     engine: &impl ContainerEngine,
     container: &str,
     targets: &[Target],
-) -> Result<Vec<Attempt>, FactError> {
+) -> Result<Vec<Attempt>, QueryError> {
     let argument = serde_json::json!([ATTEMPT_LIMIT_MS, targets]).to_string();
     let command = ["node", "-e", SCRIPT, &argument].map(str::to_owned);
-    let output = super::exec(engine, container, &command, EXEC_LIMIT).await?;
-    parse(&output, targets).ok_or_else(|| FactError::Format {
+    let output = exec(engine, container, &command, EXEC_LIMIT).await?;
+    parse(&output, targets).ok_or_else(|| QueryError::Format {
         what: format!("connects from {container}"),
-        text: super::one_line(&output),
+        text: one_line(&output),
     })
 }
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 use futures_util::future::{OptionFuture, join_all};
 use jiff::Timestamp;
 
-use super::http::Client;
-use super::langfuse::{self, Door, ProbeError, TraceId, UPDATE_LIMIT, millis};
-use super::{
-    CommandHealth, EventTrip, Fact, FactError, Facts, Installed, Probe, egress, schema, settings,
-};
+use super::{CommandHealth, EventTrip, Fact, Facts, Installed, Probe, egress, settings};
 use crate::engine::{Container, ContainerEngine, EngineFacts, LABEL_PART, Resource};
+use crate::langfuse::http::{Client, HttpError};
+use crate::langfuse::query::QueryError;
+use crate::langfuse::schema;
+use crate::langfuse::{self, Door, ProbeError, TraceId, UPDATE_LIMIT, millis};
 use crate::stack::SchemaKind;
 use crate::sys::disk::Disk;
 use crate::sys::host::Host;
+use crate::sys::text::one_line;
 
 /// How long the engine may take to describe itself and what it runs.
 const ENGINE_LIMIT: Duration = Duration::from_secs(10);
@@ -70,7 +71,7 @@ where
 {
     match tokio::time::timeout(limit, question).await {
         Ok(answer) => answer.into(),
-        Err(_) => Err(FactError::Timeout { limit }).into(),
+        Err(_) => Err(QueryError::Timeout { limit }).into(),
     }
 }
 
@@ -120,9 +121,9 @@ struct Answers {
 type Disks = BTreeMap<&'static str, Fact<Disk>>;
 
 struct Health {
-    web: Fact<Result<langfuse::Health, super::HttpError>>,
+    web: Fact<Result<langfuse::Health, HttpError>>,
     worker: Fact<CommandHealth>,
-    published: Fact<Result<(), super::HttpError>>,
+    published: Fact<Result<(), HttpError>>,
 }
 
 #[derive(Default)]
@@ -225,7 +226,7 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
         match limited(limit + ENGINE_LIMIT, question).await {
             Fact::Known(output) => Fact::Known(CommandHealth {
                 code: output.code,
-                output: super::one_line(&format!("{} {}", output.stdout, output.stderr)),
+                output: one_line(&format!("{} {}", output.stdout, output.stderr)),
             }),
             Fact::Unknown(why) => Fact::Unknown(why),
         }

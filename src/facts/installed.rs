@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::Fact;
-use super::http::Basic;
-use super::langfuse::Door;
 use crate::appliance::state::State;
 use crate::appliance::{Appliance, ApplianceError};
 use crate::bundle::manifest::Release;
 use crate::engine::{Container, EngineFacts};
+use crate::langfuse::Door;
+use crate::langfuse::http::Basic;
+use crate::render::Names;
 use crate::stack::Stack;
-use crate::stack::render::Names;
 use crate::stack::secret::{Redactor, SecretStore};
 
 /// An appliance as its files describe it.

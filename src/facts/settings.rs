@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::FactError;
 use crate::engine::ContainerEngine;
+use crate::langfuse::query::{QueryError, exec};
 use crate::stack::{Service, Stack};
+use crate::sys::text::one_line;
 
 const LIMIT: Duration = Duration::from_secs(5);
 /// `redis-cli` takes the password from here, so none is in an argument.
@@ -24,12 +25,12 @@ pub fn redis(stack: &Stack) -> Option<&Service> {
 pub async fn eviction_policy(
     engine: &impl ContainerEngine,
     container: &str,
-) -> Result<String, FactError> {
+) -> Result<String, QueryError> {
     let command = ["redis-cli", "CONFIG", "GET", "maxmemory-policy"].map(str::to_owned);
-    let output = super::exec(engine, container, &command, LIMIT).await?;
-    parse_policy(&output).ok_or_else(|| FactError::Format {
+    let output = exec(engine, container, &command, LIMIT).await?;
+    parse_policy(&output).ok_or_else(|| QueryError::Format {
         what: format!("eviction policy of {container}"),
-        text: super::one_line(&output),
+        text: one_line(&output),
     })
 }
 
@@ -56,9 +57,9 @@ pub async fn crash_reports_off(
     engine: &impl ContainerEngine,
     container: &str,
     path: &str,
-) -> Result<bool, FactError> {
+) -> Result<bool, QueryError> {
     let command = ["cat", path].map(str::to_owned);
-    let text = super::exec(engine, container, &command, LIMIT).await?;
+    let text = exec(engine, container, &command, LIMIT).await?;
     Ok(parse_crash_reports_off(&text))
 }
 

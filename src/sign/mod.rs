@@ -1,4 +1,4 @@
-//! Minisign keys, signatures and the trust store.
+//! Minisign keys, signatures, and what signers say of other keys.
 //!
 //! Everything is in the file formats of the `minisign` program, so a bundle
 //! can be signed or checked without lfctl. Invariants: only prehashed
@@ -7,9 +7,7 @@
 //! memory.
 
 mod key;
-mod policy;
 mod statement;
-mod store;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,9 +16,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use key::{NewKey, SecretKey, Signature, TrustedKey, generate, signature_len};
-pub use policy::{Countersignature, TrustPolicy};
 pub use statement::{IntroducedKey, TrustStatement};
-pub use store::{StoredKey, TrustChange, TrustStore};
 
 /// Names a key pair: 16 upper-case hex digits, as `minisign` prints them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,8 @@
 //! reference to nothing, so code behind it may rely on names.
 
 pub mod environment;
-pub mod render;
+pub mod file;
+pub mod release;
 pub mod secret;
 pub mod site;
 pub mod template;
@@ -21,6 +22,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use template::{Part, Template};
+
+/// Name of the migration job within the appliance.
+pub const JOB: &str = "migration";
 
 /// Everything that runs, in the order in which it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

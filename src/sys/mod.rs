@@ -8,3 +8,4 @@ pub mod partial;
 pub mod partial_set;
 pub mod paths;
 pub mod span;
+pub mod text;

@@ -6,9 +6,9 @@ use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::{Bundle, UntrustedBundle};
 use lfctl::engine::docker::Docker;
 use lfctl::engine::{ContainerEngine, EngineTarget};
-use lfctl::install::images::known;
 use lfctl::oci::digest::Digest;
 use lfctl::sign::{SecretKey, Signature, TrustedKey, generate};
+use lfctl::transfer::plan::known;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -350,7 +350,7 @@ async fn an_image_that_the_operator_loaded_keeps_his_tag() {
     run("docker", &["load", "--quiet", "-i", text(&made.path())]);
     assert_eq!(tags().await, [false, false]);
     // With lfctl's own tag beside it, lfctl brought it.
-    let own = &lfctl::install::images::expected(&bundle, &facts)["app"].tags[0];
+    let own = &lfctl::transfer::plan::expected(&bundle, &facts)["app"].tags[0];
     run("docker", &["tag", &made.references[0], own]);
     assert_eq!(tags().await, [true, false]);
     run("docker", &["rmi", own]);

@@ -2,7 +2,7 @@
 //! it says about a real one is part of the journey.
 
 use lfctl::appliance::state::Status;
-use lfctl::doctor::CHECKS;
+use lfctl::check::CHECKS;
 
 use crate::support::host::{Host, both};
 

@@ -5,11 +5,11 @@ use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::open::UntrustedBundle;
 use lfctl::engine::ContainerEngine;
-use lfctl::install::images::sources;
-use lfctl::install::load::{load_images, private_tag};
+use lfctl::host::trust::TrustStore;
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::Silent;
-use lfctl::sign::TrustStore;
+use lfctl::transfer::load::{load_images, private_tag};
+use lfctl::transfer::plan::sources;
 
 use crate::support::bundle::{key, noise, store};
 use crate::support::engine::Rig;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use lfctl::bundle::fake::Fake;
 use lfctl::bundle::{OpenError, Receipt, UntrustedBundle};
+use lfctl::host::trust::TrustStore;
 use lfctl::oci::archive::{ArchiveError, BLOCK};
 use lfctl::report::event::Silent;
-use lfctl::sign::{SecretKey, TrustStore};
+use lfctl::sign::SecretKey;
 use proptest::prelude::*;
 
 use crate::support::bundle::{Parts, blob, key, store};

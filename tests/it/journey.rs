@@ -441,7 +441,7 @@ fn audit_log_holds(host: &Host) {
         .join(&host.name)
         .join("audit.jsonl");
     let log = fs::read_to_string(log).unwrap();
-    assert_eq!(lfctl::appliance::audit::first_break(&log), None);
+    assert_eq!(lfctl::host::audit::first_break(&log), None);
     for command in ["install", "uninstall", "uninstall --purge"] {
         assert!(log.contains(&format!("\"command\":\"{command}\"")), "{log}");
     }

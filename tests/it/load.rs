@@ -6,9 +6,9 @@ use std::process::Command;
 use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::engine::{ContainerEngine, LoadRoute};
-use lfctl::install::load::private_tag;
 use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
+use lfctl::transfer::load::private_tag;
 use serde_json::Value;
 
 use crate::support::bundle::{Parts, noise};

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fs_err as fs;
 use lfctl::bundle::manifest::{Release, UpgradeRules};
 use lfctl::engine::ContainerSpec;
-use lfctl::stack::render::{
-    Context, Rendered, files_tar, networks, render_job, render_service, volumes,
-};
+use lfctl::render::{Context, Rendered, files_tar, networks, render_job, render_service, volumes};
 use lfctl::stack::secret::SecretStore;
 use lfctl::stack::site::{SiteConfig, TlsMaterial};
 use lfctl::stack::validate::validate;

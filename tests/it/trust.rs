@@ -7,11 +7,11 @@ use std::process::{Command, Output};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use fs_err as fs;
-use lfctl::appliance::audit::{AuditEntry, first_break};
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
-use lfctl::install::load::private_tag;
+use lfctl::host::audit::{AuditEntry, first_break};
 use lfctl::oci::digest::Digest;
 use lfctl::sign::{IntroducedKey, SecretKey, TrustStatement, TrustedKey};
+use lfctl::transfer::load::private_tag;
 use serde_json::Value;
 
 use crate::support::bundle::run;

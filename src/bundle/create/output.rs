@@ -8,10 +8,11 @@ use crate::bundle::open::{OpenError, UntrustedBundle};
 use crate::bundle::parts::{self, Cut, PartWriter};
 use crate::bundle::receipt::Receipt;
 use crate::bundle::workers::apart;
+use crate::host::trust::TrustStore;
 use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::report::event::Reporter;
-use crate::sign::{SecretKey, TrustStore, TrustedKey};
+use crate::sign::{SecretKey, TrustedKey};
 use crate::sys::partial::PartialFile;
 use crate::sys::partial_set::PartialSet;
 

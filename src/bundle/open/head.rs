@@ -16,12 +16,13 @@ use crate::bundle::documents::{
 use crate::bundle::manifest::{
     ARTIFACT_TYPE, Blob, BundleImage, BundleManifest, FORMAT, MANIFEST_TYPE,
 };
+use crate::host::trust::{Countersignature, TrustStore};
 use crate::oci::archive::{
     Archive, ArchiveError, Entry, INDEX_NAME, LAYOUT_CONTENT, LAYOUT_NAME, blob_name,
 };
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
-use crate::sign::{Countersignature, KeyId, SignError, Signature, TrustStore};
+use crate::sign::{KeyId, SignError, Signature};
 use crate::stack::Stack;
 use crate::stack::validate::validate;
 

@@ -18,10 +18,11 @@ pub use error::{OpenError, Role};
 use head::{Head, Trust};
 
 use super::manifest::BundleManifest;
+use crate::host::trust::{Countersignature, TrustStore};
 use crate::oci::archive::{Archive, Entry};
 use crate::oci::blob::{BlobReader, DigestMismatch};
 use crate::oci::digest::Digest;
-use crate::sign::{Countersignature, KeyId, TrustStore};
+use crate::sign::KeyId;
 use crate::stack::Stack;
 
 /// Bytes of the largest document that is held in memory.

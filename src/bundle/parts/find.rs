@@ -9,10 +9,10 @@ use fs_err as fs;
 
 use super::{EXTENSION, PartError, PartList, directory, hash};
 use crate::bundle::workers::{self, Watch};
+use crate::host::trust::TrustStore;
 use crate::oci::archive::{Archive, ArchiveError, open_file};
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
-use crate::sign::TrustStore;
 use crate::sys::span::SpanFile;
 
 /// The parts of a bundle, found and open.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{EXTENSION, FORMAT, MOST, PartError};
+use crate::host::trust::TrustStore;
 use crate::oci::archive::{ArchiveError, open_file};
 use crate::oci::digest::Digest;
-use crate::sign::{KeyId, Signature, TrustStore};
+use crate::sign::{KeyId, Signature};
 
 /// Bytes of the largest list, and of the largest signature over one.
 const LIST_LIMIT: u64 = 1 << 20;

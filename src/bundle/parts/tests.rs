@@ -6,8 +6,9 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::bundle::UntrustedBundle;
 use crate::bundle::fake::Fake;
+use crate::host::trust::TrustStore;
 use crate::report::event::Silent;
-use crate::sign::{SecretKey, TrustStore, generate};
+use crate::sign::{SecretKey, generate};
 
 fn list(size: u64, part_size: u64) -> PartList {
     let count = usize::try_from(size.div_ceil(part_size)).unwrap();

@@ -6,17 +6,18 @@ use std::path::Path;
 
 use super::{Failure, Kind};
 use crate::appliance::ApplianceError;
-use crate::appliance::releases::ReleasesError;
 use crate::bundle::OpenError;
+use crate::change::InstallError;
 use crate::engine::EngineError;
-use crate::facts::chain;
-use crate::install::InstallError;
-use crate::install::load::LoadError;
+use crate::host::HostError;
+use crate::host::releases::ReleasesError;
 use crate::oci::archive::ArchiveError;
 use crate::sign::SignError;
 use crate::stack::secret::SecretError;
 use crate::stack::site::SiteError;
 use crate::sys::span::is_from_system;
+use crate::sys::text::chain;
+use crate::transfer::load::LoadError;
 
 const OTHER_COPY: &str =
     "copy the bundle again from where it was made, and compare with `lfctl bundle verify`";
@@ -147,6 +148,16 @@ impl From<LoadError> for Failure {
     }
 }
 
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Io(error) => error.into(),
+            HostError::Locked { .. } => Self::from_error(Kind::Locked, &error)
+                .hint("wait until it is done, then run the same command again"),
+        }
+    }
+}
+
 impl From<ApplianceError> for Failure {
     fn from(error: ApplianceError) -> Self {
         match error {
@@ -155,8 +166,6 @@ impl From<ApplianceError> for Failure {
             ApplianceError::Name(_) => Self::from_error(Kind::Usage, &error),
             ApplianceError::Locked { .. } => Self::from_error(Kind::Locked, &error)
                 .hint("wait until it is done; `lfctl status` shows how far it is"),
-            ApplianceError::HostLocked { .. } => Self::from_error(Kind::Locked, &error)
-                .hint("wait until it is done, then run the same command again"),
             ApplianceError::Newer { ref writer, .. } => {
                 let hint = format!("use lfctl {writer} or later on this host");
                 Self::from_error(Kind::Failed, &error).hint(hint)

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{StackError, is_legal_name};
-use crate::stack::render::{JOB, parse_mode, parse_owner};
+use crate::stack::JOB;
+use crate::stack::file::{parse_mode, parse_owner};
 use crate::stack::site::SITE_KEYS;
 use crate::stack::{File, Part, Service, Stack, Template};
 

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lfctl::engine::{ContainerEngine, EngineKind};
-use lfctl::install::load::{ImageSource, LoadError, load_images, private_tag};
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::{Event, Outcome, Silent};
+use lfctl::transfer::load::{ImageSource, LoadError, load_images, private_tag};
 
 use crate::support::engine::{Recorder, Rig, busybox, docker, layer, noise};
 

@@ -1,8 +1,9 @@
 //! Whose signature counts, and what a signature does not excuse.
 
 use lfctl::bundle::{OpenError, UntrustedBundle};
+use lfctl::host::trust::TrustStore;
 use lfctl::report::event::Silent;
-use lfctl::sign::{SignError, TrustStore};
+use lfctl::sign::SignError;
 use serde_json::json;
 
 use super::{Names, assert_says, refusal, verify};

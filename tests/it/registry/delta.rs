@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use lfctl::bundle::fake::{FakeImage, FakeLayer};
 use lfctl::engine::ContainerEngine;
-use lfctl::install::load::private_tag;
 use lfctl::oci::digest::Digest;
+use lfctl::transfer::load::private_tag;
 use serde_json::Value;
 
 use super::{Desk, LocalRegistry, pushed, spec};

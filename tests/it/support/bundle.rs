@@ -3,9 +3,10 @@
 use std::process::{Command, Output};
 
 use lfctl::bundle::fake::Fake;
+use lfctl::host::trust::TrustStore;
 use lfctl::oci::archive::{END, Entry};
 use lfctl::oci::digest::Digest;
-use lfctl::sign::{SecretKey, TrustStore, generate};
+use lfctl::sign::{SecretKey, generate};
 use secrecy::ExposeSecret;
 use serde_json::json;
 

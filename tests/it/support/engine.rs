@@ -14,9 +14,9 @@ use lfctl::engine::docker::Docker;
 use lfctl::engine::{
     ContainerEngine, ContainerSpec, EngineFacts, EngineKind, EngineTarget, NetworkSpec, Owner,
 };
-use lfctl::install::load::{ImageSource, Loaded, OpenLayer, load_images, private_tag};
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::{Event, Reporter, Silent};
+use lfctl::transfer::load::{ImageSource, Loaded, OpenLayer, load_images, private_tag};
 use serde_json::json;
 
 use super::podman::Podman;

@@ -1,10 +1,10 @@
 //! A bundle of the corpus with one document changed, and everything that
 //! depends on it made to fit and signed again.
 
-use lfctl::install::load::private_tag;
 use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
 use lfctl::sign::{SecretKey, Signature};
+use lfctl::transfer::load::private_tag;
 use serde_json::{Value, json};
 
 use crate::support::bundle::Parts;

@@ -1,0 +1,320 @@
+//! The data: schemas, settings of the datastores, and an event end to end.
+
+use super::{Outcome, Unknown, engine_command, install_again, read_logs, want};
+use crate::facts::Facts;
+use crate::facts::installed::Secrets;
+use crate::langfuse::ProbeError;
+use crate::langfuse::schema::{SchemaState, SchemaVerdict};
+use crate::report::finding::Remedy;
+use crate::stack::{Schema, SchemaKind};
+use crate::sys::text::chain;
+
+/// From here on ClickHouse drops what both lines of Langfuse write, while
+/// every health check stays green.
+const CLICKHOUSE_LOSES_DATA: (u64, u64) = (26, 8);
+/// Slower than this, an event is late but not lost.
+const READABLE_SLOW_MS: u64 = 15_000;
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "one of a list of functions of the same type"
+)]
+pub(super) fn secrets(facts: &Facts) -> Result<Outcome, Unknown> {
+    let (message, evidence) = match &facts.installed.secrets {
+        Secrets::Same(count) => {
+            return Ok(Outcome::pass(format!(
+                "the {count} that must never change are those on record"
+            )));
+        }
+        Secrets::Missing => (
+            "secrets.toml is missing",
+            "the file does not exist".to_owned(),
+        ),
+        Secrets::Changed(names) => (
+            "secrets are not the ones that the data was made with",
+            names.join(", "),
+        ),
+    };
+    let web = facts
+        .installed
+        .container(&facts.installed.stack.langfuse.web);
+    Ok(Outcome::blocking(
+        message,
+        evidence,
+        Remedy::command(
+            "put secrets.toml back from your copy before anything is started anew; what runs still \
+             has the right ones in its environment",
+            engine_command(facts, &format!("inspect {web}")),
+        ),
+    ))
+}
+
+pub(super) fn postgres_schema(facts: &Facts) -> Result<Outcome, Unknown> {
+    schema(facts, SchemaKind::Prisma)
+}
+
+pub(super) fn clickhouse_schema(facts: &Facts) -> Result<Outcome, Unknown> {
+    schema(facts, SchemaKind::GolangMigrate)
+}
+
+fn schema(facts: &Facts, kind: SchemaKind) -> Result<Outcome, Unknown> {
+    let schemas = &facts.installed.stack.schemas;
+    let Some(at) = schemas.iter().position(|schema| schema.kind == kind) else {
+        return Ok(Outcome::not_applicable("the stack has no such schema"));
+    };
+    let state = facts
+        .schemas
+        .get(at)
+        .ok_or_else(|| Unknown("not asked for".to_owned()))
+        .and_then(want)?;
+    Ok(judge_schema(facts, &schemas[at], state))
+}
+
+fn judge_schema(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome {
+    let last = state.last.as_deref().unwrap_or("none");
+    let evidence = format!(
+        "{} applied, last {last}; the release brings {} up to {}",
+        state.applied, schema.count, schema.last
+    );
+    match state.verdict(schema) {
+        SchemaVerdict::Current => Outcome::pass(format!("{} applied, last {last}", state.applied)),
+        SchemaVerdict::Behind => Outcome::blocking(
+            "migrations of the release are missing",
+            evidence,
+            install_again(
+                facts,
+                "run install again with the bundle: it runs the migration job",
+            ),
+        ),
+        SchemaVerdict::Ahead => Outcome::blocking(
+            "the database was migrated by a newer release than the one that runs",
+            evidence,
+            install_again(
+                facts,
+                "install the newer release; an older one cannot go back",
+            ),
+        ),
+        SchemaVerdict::Differs => Outcome::warning(
+            "the number of migrations is not the release's, although the last one is",
+            evidence,
+            Remedy::text("ask who else migrates this database; nothing is known to be broken"),
+        ),
+        SchemaVerdict::Open => open_migration(facts, schema, state),
+    }
+}
+
+fn open_migration(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome {
+    let (text, look) = match schema.kind {
+        SchemaKind::Prisma => (
+            "look at what it logged, mend it, and mark it by `prisma migrate resolve \
+             --rolled-back NAME` in the web image before installing again",
+            sql(
+                facts,
+                schema,
+                "SELECT migration_name, logs FROM _prisma_migrations \
+                 WHERE finished_at IS NULL AND rolled_back_at IS NULL",
+            ),
+        ),
+        SchemaKind::GolangMigrate => (
+            "find out which of its statements were applied, mend the rest, and set the version by \
+             `migrate force N` in the web image before installing again",
+            sql(
+                facts,
+                schema,
+                "SELECT * FROM schema_migrations ORDER BY sequence DESC LIMIT 4",
+            ),
+        ),
+    };
+    Outcome::blocking(
+        "a migration began and did not end",
+        format!("open: {}", state.open.join(", ")),
+        Remedy::command(text, look),
+    )
+}
+
+pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
+    let failed = want(&facts.background)?;
+    let Some(first) = failed.first() else {
+        return Ok(Outcome::pass("none has failed"));
+    };
+    let evidence = failed
+        .iter()
+        .map(|one| format!("{}: {}", one.name, one.reason))
+        .collect::<Vec<_>>()
+        .join("; ");
+    let retry = format!(
+        "UPDATE background_migrations SET failed_at = NULL, failed_reason = NULL WHERE name = '{}'",
+        first.name
+    );
+    let schemas = &facts.installed.stack.schemas;
+    let postgres = schemas
+        .iter()
+        .find(|schema| schema.kind == SchemaKind::Prisma);
+    Ok(Outcome::blocking(
+        "a background migration failed and nothing retries it",
+        evidence,
+        Remedy {
+            text: format!(
+                "mend what it names, clear the row, then restart {} so that it tries again",
+                facts
+                    .installed
+                    .container(&facts.installed.stack.langfuse.worker)
+            ),
+            command: postgres.map(|postgres| sql(facts, postgres, &retry)),
+        },
+    ))
+}
+
+/// A statement as the operator types it.
+fn sql(facts: &Facts, schema: &Schema, statement: &str) -> String {
+    let container = facts.installed.container(&schema.service);
+    let quoted = schema
+        .query
+        .iter()
+        .filter(|word| !word.is_empty())
+        .map(|word| {
+            let is_plain = word
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_./=".contains(&b));
+            if is_plain {
+                word.clone()
+            } else {
+                format!("'{word}'")
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ");
+    engine_command(facts, &format!("exec {container} {quoted} \"{statement}\""))
+}
+
+pub(super) fn clickhouse_version(facts: &Facts) -> Result<Outcome, Unknown> {
+    let server = server(facts, SchemaKind::GolangMigrate)?;
+    let mut numbers = server.version.split('.').map(str::parse::<u64>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return Err(Unknown(format!("`{}` is no version", server.version)));
+    };
+    let evidence = format!("ClickHouse {}", server.version);
+    if (major, minor) < CLICKHOUSE_LOSES_DATA {
+        return Ok(Outcome::pass(evidence));
+    }
+    Ok(Outcome::blocking(
+        "this ClickHouse silently drops what Langfuse writes",
+        evidence,
+        install_again(
+            facts,
+            "run the ClickHouse of the bundle: from 26.8 on, events are lost while every health \
+             check stays green",
+        ),
+    ))
+}
+
+fn server(
+    facts: &Facts,
+    kind: SchemaKind,
+) -> Result<&crate::langfuse::schema::ServerFacts, Unknown> {
+    let at = facts
+        .installed
+        .stack
+        .schemas
+        .iter()
+        .position(|schema| schema.kind == kind)
+        .ok_or_else(|| Unknown("the stack has no such server".to_owned()))?;
+    facts
+        .servers
+        .get(at)
+        .ok_or_else(|| Unknown("not asked for".to_owned()))
+        .and_then(want)
+}
+
+pub(super) fn time_zone(facts: &Facts) -> Result<Outcome, Unknown> {
+    let servers = [
+        server(facts, SchemaKind::Prisma)?,
+        server(facts, SchemaKind::GolangMigrate)?,
+    ];
+    let evidence = servers
+        .map(|server| {
+            format!(
+                "{} {}: {}",
+                server.service, server.version, server.time_zone
+            )
+        })
+        .join(", ");
+    let utc = ["UTC", "Etc/UTC", "UCT", "Etc/UCT", "Zulu", "Universal"];
+    if servers
+        .iter()
+        .all(|server| utc.contains(&server.time_zone.as_str()))
+    {
+        return Ok(Outcome::pass(evidence));
+    }
+    Ok(Outcome::blocking(
+        "a database is not in UTC, so queries by time come back empty or shifted",
+        evidence,
+        install_again(facts, "run install again with the bundle: it sets TZ=UTC"),
+    ))
+}
+
+pub(super) fn redis_eviction(facts: &Facts) -> Result<Outcome, Unknown> {
+    let Some(policy) = &facts.eviction else {
+        return Ok(Outcome::not_applicable(
+            "no Redis that can be asked without a password in an argument",
+        ));
+    };
+    let policy = want(policy)?;
+    let evidence = format!("maxmemory-policy {policy}");
+    if policy == "noeviction" {
+        return Ok(Outcome::pass(evidence));
+    }
+    let redis = crate::facts::settings::redis(&facts.installed.stack)
+        .map_or_else(String::new, |redis| facts.installed.container(&redis.name));
+    Ok(Outcome::blocking(
+        "Redis drops queued events when its memory is full",
+        evidence,
+        Remedy::command(
+            "somebody changed it while Redis ran: restart it, so that it reads its file again",
+            engine_command(facts, &format!("restart {redis}")),
+        ),
+    ))
+}
+
+pub(super) fn end_to_end(facts: &Facts) -> Result<Outcome, Unknown> {
+    let langfuse = &facts.installed.stack.langfuse;
+    let error = match want(&facts.event)? {
+        Ok(trip) => {
+            let evidence = format!(
+                "accepted in {} ms, readable {} ms later",
+                trip.accepted_ms, trip.readable_ms
+            );
+            return Ok(if trip.readable_ms <= READABLE_SLOW_MS {
+                Outcome::pass(evidence)
+            } else {
+                Outcome::warning(
+                    "events arrive late",
+                    evidence,
+                    read_logs(facts, &langfuse.worker, "see what keeps the worker busy"),
+                )
+            });
+        }
+        Err(error) => error,
+    };
+    let (service, text) = match error {
+        ProbeError::Unauthorized { .. } => (
+            &langfuse.web,
+            "the key pair lfctl made at installation no longer holds: if it was deleted in the web \
+             pages, make another and put it into secrets.toml",
+        ),
+        ProbeError::Missing { .. } => (
+            &langfuse.worker,
+            "web took the event, so look at the worker, then at the blob store and ClickHouse: \
+             health checks stay green when these are stuck",
+        ),
+        _ => (
+            &langfuse.web,
+            "web could not take the event: it needs Redis and the blob store for that",
+        ),
+    };
+    Ok(Outcome::blocking(
+        "an event that is sent cannot be read back",
+        chain(error),
+        read_logs(facts, service, text),
+    ))
+}

@@ -1,0 +1,343 @@
+//! The facts of a healthy appliance, for tests to spoil one at a time.
+
+use std::collections::BTreeMap;
+
+use crate::bundle::manifest::Release;
+use crate::engine::{
+    Container, ContainerState, EngineFacts, EngineKind, HealthState, LABEL_PART, Resource,
+};
+use crate::facts::egress::{Attempt, Ending, targets};
+use crate::facts::installed::Secrets;
+use crate::facts::{CommandHealth, EventTrip, Fact, Facts, Installed};
+use crate::langfuse::schema::{SchemaState, ServerFacts};
+use crate::langfuse::{Health, UpdateCheck, UpdateVerdict};
+use crate::stack::secret::SecretStore;
+use crate::stack::{SchemaKind, Stack};
+use crate::sys::disk::Disk;
+use crate::sys::host::{Cpu, Host, Memory};
+
+/// What lies on the only disk.
+pub(super) const DATA: &str = "images and data";
+const GIB: u64 = 1024 * 1024 * 1024;
+
+const STACK: &str = r#"
+volumes = [{ name = "postgres-data" }]
+call-home = [{ host = "langfuse.com", port = 443, purpose = "update check" }]
+secrets = {}
+migration = { image = "web", command = ["true"] }
+[langfuse]
+line = "4"
+version = "4.16.0"
+web = "web"
+worker = "worker"
+gateway = "gateway"
+gateway-port = 8080
+public-key = "public-key"
+secret-key = "secret-key"
+[requires]
+memory-mib = 7600
+recommended-memory-mib = 15600
+recommended-cpus = 4
+data-mib = 1024
+cpu-flags = ["sse4_2"]
+[env.shared]
+SALT = "${secret:salt}"
+TELEMETRY_ENABLED = "false"
+[[services]]
+name = "postgres"
+image = "postgres"
+stage = "data"
+memory-mib = 1
+health = { command = ["pg_isready"] }
+stop = { timeout-seconds = 120 }
+[[services]]
+name = "clickhouse"
+image = "clickhouse"
+stage = "data"
+memory-mib = 1
+health = { command = ["true"] }
+stop = { timeout-seconds = 120 }
+[[services]]
+name = "minio"
+image = "minio"
+stage = "data"
+env = { MINIO_UPDATE = "off" }
+memory-mib = 1
+health = { command = ["true"] }
+stop = { timeout-seconds = 60 }
+[[services]]
+name = "worker"
+image = "worker"
+stage = "app"
+env-groups = ["shared"]
+memory-mib = 1
+health = { command = ["true"] }
+stop = { timeout-seconds = 180 }
+[[services]]
+name = "web"
+image = "web"
+stage = "app"
+env-groups = ["shared"]
+env = { CHECKPOINT_DISABLE = "1" }
+memory-mib = 1
+health = { command = ["true"] }
+stop = { timeout-seconds = 130 }
+[[services]]
+name = "gateway"
+image = "gateway"
+stage = "edge"
+memory-mib = 1
+health = { command = ["true"] }
+stop = { timeout-seconds = 60 }
+[[schemas]]
+kind = "prisma"
+service = "postgres"
+query = ["psql"]
+count = 432
+last = "20260813120000_add"
+[[schemas]]
+kind = "golang-migrate"
+service = "clickhouse"
+query = ["clickhouse-client"]
+count = 46
+last = "46"
+"#;
+
+const LANGFUSE_ENV: [&str; 6] = [
+    "SALT=Xr3vW8",
+    "TELEMETRY_ENABLED=false",
+    "CLICKHOUSE_CLUSTER_ENABLED=false",
+    "LANGFUSE_S3_EVENT_UPLOAD_ACCESS_KEY_ID=langfuse",
+    "LANGFUSE_S3_EVENT_UPLOAD_SECRET_ACCESS_KEY=Jq7",
+    "DD_AGENT_HOST=",
+];
+
+fn container(stack: &Stack, service: &str) -> Container {
+    let stop = stack.service(service).unwrap().stop.timeout_seconds;
+    let is_gateway = service == "gateway";
+    let mut env: Vec<&str> = match service {
+        "web" | "worker" => LANGFUSE_ENV.to_vec(),
+        "minio" => vec!["MINIO_UPDATE=off"],
+        _ => Vec::new(),
+    };
+    if service == "web" {
+        env.extend([
+            "CHECKPOINT_DISABLE=1",
+            "LANGFUSE_AUTO_POSTGRES_MIGRATION_DISABLED=true",
+            "LANGFUSE_AUTO_CLICKHOUSE_MIGRATION_DISABLED=true",
+        ]);
+    }
+    let mut addresses = BTreeMap::from([("lf-internal".to_owned(), "172.20.0.2".to_owned())]);
+    if is_gateway {
+        addresses.insert("lf-edge".to_owned(), "172.21.0.2".to_owned());
+    }
+    Container {
+        id: format!("id-{service}"),
+        name: format!("lf-{service}"),
+        image: format!("sha256:{service}"),
+        labels: BTreeMap::from([(LABEL_PART.to_owned(), service.to_owned())]),
+        state: ContainerState::Running,
+        health: Some(HealthState::Healthy),
+        health_output: None,
+        restarts: 0,
+        exit_code: None,
+        oom_killed: false,
+        started_at: None,
+        addresses,
+        ports: if is_gateway {
+            BTreeMap::from([(8080, vec!["0.0.0.0:8080".to_owned()])])
+        } else {
+            BTreeMap::from([(3000, Vec::new())])
+        },
+        pid: Some(1),
+        env: env.into_iter().map(str::to_owned).collect(),
+        extra_hosts: Vec::new(),
+        stop_timeout: Some(i64::try_from(stop).unwrap()),
+    }
+}
+
+fn engine() -> EngineFacts {
+    EngineFacts {
+        kind: EngineKind::Docker,
+        version: "20.10.24+dfsg1".to_owned(),
+        api_version: "1.41".to_owned(),
+        storage_driver: "overlay2".to_owned(),
+        containerd_store: false,
+        rootless: false,
+        data_root: "/var/lib/docker".to_owned(),
+        os: "linux".to_owned(),
+        architecture: "amd64".to_owned(),
+        cpus: 4,
+        memory: 16 * GIB,
+        cgroup_version: "2".to_owned(),
+        proxies: Vec::new(),
+        socket: "/run/docker.sock".to_owned(),
+    }
+}
+
+pub(super) fn installed() -> Installed {
+    let stack: Stack = toml::from_str(STACK).unwrap();
+    let images = stack
+        .services
+        .iter()
+        .map(|service| (service.image.clone(), format!("sha256:{}", service.image)))
+        .collect();
+    Installed {
+        name: "lf".to_owned(),
+        release: Release {
+            name: "langfuse".to_owned(),
+            version: "4.16.0".parse().unwrap(),
+            counter: 7,
+        },
+        stack,
+        images,
+        listen: "0.0.0.0:8080".parse().unwrap(),
+        tls: false,
+        url: "http://langfuse.lan:8080".to_owned(),
+        keys: None,
+        secrets: Secrets::Same(3),
+        redactor: SecretStore::default().redactor(),
+        state_dir: "/var/lib/lfctl/lf".into(),
+        updated: "2026-11-22T10:00:00Z".parse().unwrap(),
+    }
+}
+
+fn schema(applied: u32, last: &str) -> Fact<SchemaState> {
+    Fact::Known(SchemaState {
+        applied,
+        last: Some(last.to_owned()),
+        open: Vec::new(),
+    })
+}
+
+fn host() -> Host {
+    Host {
+        hostname: "op".to_owned(),
+        kernel: "6.1".to_owned(),
+        machine: "x86_64".to_owned(),
+        memory: Memory {
+            total: 16 * GIB,
+            available: 8 * GIB,
+        },
+        cpu: Cpu {
+            count: 4,
+            flags: ["sse4_2".to_owned()].into(),
+        },
+    }
+}
+
+/// Nothing to complain about.
+pub(super) fn healthy() -> Facts {
+    let installed = installed();
+    let stack = &installed.stack;
+    let containers = stack
+        .services
+        .iter()
+        .map(|service| (service.name.clone(), container(stack, &service.name)))
+        .collect();
+    let resource = |name: &str, internal| Resource {
+        name: name.to_owned(),
+        labels: BTreeMap::new(),
+        internal,
+    };
+    let disk = Disk {
+        path: "/var/lib/docker".into(),
+        device: 1,
+        mount_point: "/var".into(),
+        fs_type: "ext4".to_owned(),
+        total: 100 * GIB,
+        free: 60 * GIB,
+    };
+    let attempts: Vec<_> = targets(&stack.call_home)
+        .into_iter()
+        .map(|target| Attempt {
+            target,
+            ending: Ending::Refused,
+            code: "ECONNREFUSED".to_owned(),
+            elapsed_ms: 1,
+            address: Some("127.0.0.1".parse().unwrap()),
+        })
+        .collect();
+    let server = |service: &str, kind, version: &str| {
+        Fact::Known(ServerFacts {
+            service: service.to_owned(),
+            kind,
+            version: version.to_owned(),
+            time_zone: "UTC".to_owned(),
+        })
+    };
+    Facts {
+        now: "2026-11-23T10:00:00Z".parse().unwrap(),
+        engine: Fact::Known(engine()),
+        containers: Fact::Known(containers),
+        networks: Fact::Known(vec![
+            resource("lf-internal", true),
+            resource("lf-edge", false),
+        ]),
+        volumes: Fact::Known(vec![resource("lf-postgres-data", false)]),
+        host: Fact::Known(host()),
+        disks: [(DATA, Fact::Known(disk))].into(),
+        web: Fact::Known(Ok(Health {
+            status: 200,
+            version: Some("4.16.0".to_owned()),
+            elapsed_ms: 4,
+        })),
+        worker: Fact::Known(CommandHealth {
+            code: 0,
+            output: String::new(),
+        }),
+        published: Fact::Known(Ok(())),
+        schemas: vec![schema(432, "20260813120000_add"), schema(46, "46")],
+        background: Fact::Known(Vec::new()),
+        servers: vec![
+            server("postgres", SchemaKind::Prisma, "17.2"),
+            server("clickhouse", SchemaKind::GolangMigrate, "25.12.3.21"),
+        ],
+        eviction: Some(Fact::Known("noeviction".to_owned())),
+        crash_reports_off: BTreeMap::from([("clickhouse".to_owned(), Fact::Known(true))]),
+        egress: ["web", "worker"]
+            .map(|service| (service.to_owned(), Fact::Known(attempts.clone())))
+            .into(),
+        update: Fact::Known(UpdateCheck {
+            verdict: UpdateVerdict::Graceful,
+            status: Some(200),
+            body: r#"{"result":{"data":{"json":null}}}"#.to_owned(),
+            elapsed_ms: 12,
+            log_line: Some(
+                "error [trpc.public.checkUpdate] failed to fetch latest-release api".to_owned(),
+            ),
+        }),
+        event: Fact::Known(Ok(EventTrip {
+            accepted_ms: 20,
+            readable_ms: 700,
+        })),
+        installed,
+    }
+}
+
+/// Nothing could be seen.
+pub(super) fn blind() -> Facts {
+    fn unknown<T>() -> Fact<T> {
+        Fact::Unknown("no answer".to_owned())
+    }
+    Facts {
+        engine: unknown(),
+        containers: unknown(),
+        networks: unknown(),
+        volumes: unknown(),
+        host: unknown(),
+        disks: [(DATA, unknown())].into(),
+        web: unknown(),
+        worker: unknown(),
+        published: unknown(),
+        schemas: vec![unknown(), unknown()],
+        background: unknown(),
+        servers: vec![unknown(), unknown()],
+        eviction: Some(unknown()),
+        crash_reports_off: BTreeMap::from([("clickhouse".to_owned(), unknown())]),
+        egress: BTreeMap::from([("web".to_owned(), unknown())]),
+        update: unknown(),
+        event: unknown(),
+        ..healthy()
+    }
+}

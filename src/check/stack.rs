@@ -1,0 +1,326 @@
+//! The containers: right image, running, healthy, reachable.
+
+use std::collections::BTreeMap;
+
+use super::{Outcome, Unknown, engine_command, install_again, read_logs, want};
+use crate::engine::{Container, ContainerState, HealthState};
+use crate::facts::Facts;
+use crate::langfuse::http::HttpError;
+use crate::report::finding::{Remedy, Severity};
+use crate::sys::text::chain;
+
+/// Restarts from which on it is no accident.
+const RESTART_LOOP: u64 = 3;
+/// Web sits for 110 s after the first signal, and the worker drains.
+const LANGFUSE_STOP_SECONDS: i64 = 120;
+
+/// Services with their containers; a container that is missing is a finding of
+/// `stack.services` alone.
+fn running(facts: &Facts) -> Result<BTreeMap<&str, &Container>, Unknown> {
+    let containers = want(&facts.containers)?;
+    let services = &facts.installed.stack.services;
+    let found: BTreeMap<_, _> = services
+        .iter()
+        .filter_map(|service| Some((service.name.as_str(), containers.get(&service.name)?)))
+        .collect();
+    if found.is_empty() {
+        return Err(Unknown("none of the services has a container".to_owned()));
+    }
+    Ok(found)
+}
+
+pub(super) fn images(facts: &Facts) -> Result<Outcome, Unknown> {
+    let containers = running(facts)?;
+    let bare = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
+    let mut wrong = Vec::new();
+    for service in &facts.installed.stack.services {
+        let Some(container) = containers.get(service.name.as_str()) else {
+            continue;
+        };
+        match facts.installed.images.get(&service.image) {
+            Some(id) if bare(id) == bare(&container.image) => {}
+            Some(id) => wrong.push(format!(
+                "{} runs {:.12}, installed was {:.12}",
+                service.name,
+                bare(&container.image),
+                bare(id)
+            )),
+            None => wrong.push(format!("{} has no image on record", service.name)),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(Outcome::pass(format!(
+            "{} containers, each with the image id on record",
+            containers.len()
+        )));
+    }
+    Ok(Outcome::blocking(
+        "a container does not run what was installed",
+        wrong.join("; "),
+        install_again(
+            facts,
+            "run install again with the bundle: it replaces what differs",
+        ),
+    ))
+}
+
+pub(super) fn services(facts: &Facts) -> Result<Outcome, Unknown> {
+    let containers = want(&facts.containers)?;
+    let mut ill = Vec::new();
+    for service in &facts.installed.stack.services {
+        let complaint = match containers.get(&service.name) {
+            None => Some("has no container".to_owned()),
+            Some(container) => complaint(container),
+        };
+        if let Some(complaint) = complaint {
+            ill.push((service.name.as_str(), complaint));
+        }
+    }
+    let total = facts.installed.stack.services.len();
+    let Some((first, _)) = ill.first() else {
+        return Ok(Outcome::pass(format!(
+            "{total} of {total} are running and healthy"
+        )));
+    };
+    let starting = ill.iter().all(|(_, complaint)| complaint == STARTING);
+    let evidence = ill
+        .iter()
+        .map(|(service, complaint)| format!("{service} {complaint}"))
+        .collect::<Vec<_>>()
+        .join("; ");
+    if starting {
+        return Ok(Outcome::warning(
+            "a service is still starting",
+            evidence,
+            Remedy::command(
+                "look again in a minute",
+                format!("lfctl doctor --name {}", facts.installed.name),
+            ),
+        ));
+    }
+    Ok(Outcome::blocking(
+        "a service does not run or is not healthy",
+        evidence,
+        read_logs(
+            facts,
+            first,
+            "read why, mend it, then run install again with the bundle, which starts what is down",
+        ),
+    ))
+}
+
+const STARTING: &str = "has no verdict yet";
+
+fn complaint(container: &Container) -> Option<String> {
+    match (container.state, container.health) {
+        (ContainerState::Running, Some(HealthState::Healthy) | None) => None,
+        (ContainerState::Running, Some(HealthState::Starting)) => Some(STARTING.to_owned()),
+        (ContainerState::Running, Some(HealthState::Unhealthy)) => {
+            let output = container.health_output.as_deref().unwrap_or_default();
+            let output = crate::sys::text::one_line(output);
+            Some(if output.is_empty() {
+                "is unhealthy".to_owned()
+            } else {
+                format!("is unhealthy ({output})")
+            })
+        }
+        (ContainerState::Restarting, _) => Some("keeps restarting".to_owned()),
+        (ContainerState::Exited, _) => Some(format!(
+            "ended with code {}",
+            container
+                .exit_code
+                .map_or_else(|| "unknown".to_owned(), |code| code.to_string())
+        )),
+        (ContainerState::Created, _) => Some("was never started".to_owned()),
+        (ContainerState::Paused, _) => Some("is paused".to_owned()),
+        (ContainerState::Other, _) => Some("is in a state lfctl does not know".to_owned()),
+    }
+}
+
+pub(super) fn restarts(facts: &Facts) -> Result<Outcome, Unknown> {
+    let containers = running(facts)?;
+    let restarted: Vec<_> = containers
+        .iter()
+        .filter(|(_, container)| container.restarts > 0)
+        .collect();
+    let Some((worst, container)) = restarted.iter().max_by_key(|(_, one)| one.restarts) else {
+        return Ok(Outcome::pass("the engine restarted none of them"));
+    };
+    let severity = if container.restarts >= RESTART_LOOP {
+        Severity::Blocking
+    } else {
+        Severity::Warning
+    };
+    let evidence = restarted
+        .iter()
+        .map(|(service, container)| format!("{service} {} times", container.restarts))
+        .collect::<Vec<_>>()
+        .join(", ");
+    Ok(Outcome::found(
+        severity,
+        "a service ended by itself and was restarted",
+        evidence,
+        read_logs(facts, worst, "read why it ended"),
+    ))
+}
+
+pub(super) fn out_of_memory(facts: &Facts) -> Result<Outcome, Unknown> {
+    let killed: Vec<_> = running(facts)?
+        .into_iter()
+        .filter(|(_, container)| container.oom_killed)
+        .map(|(service, _)| service)
+        .collect();
+    if killed.is_empty() {
+        return Ok(Outcome::pass("the kernel killed none of them"));
+    }
+    Ok(Outcome::blocking(
+        "the kernel killed a service because memory ran out",
+        killed.join(", "),
+        Remedy::command(
+            "give the host more memory; what used it is in the kernel's log",
+            "journalctl -k --grep 'Out of memory'",
+        ),
+    ))
+}
+
+pub(super) fn volumes(facts: &Facts) -> Result<Outcome, Unknown> {
+    let present = want(&facts.volumes)?;
+    let wanted = &facts.installed.stack.volumes;
+    let missing: Vec<_> = wanted
+        .iter()
+        .map(|volume| facts.installed.volume(&volume.name))
+        .filter(|name| !present.iter().any(|volume| volume.name == *name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Outcome::pass(format!("{} volumes", wanted.len())));
+    }
+    Ok(Outcome::blocking(
+        "a volume is gone, and the data in it",
+        missing.join(", "),
+        Remedy::command(
+            "stop before anything writes into an empty one: restore the volume from your backup",
+            engine_command(facts, "volume ls"),
+        ),
+    ))
+}
+
+pub(super) fn stop_timeout(facts: &Facts) -> Result<Outcome, Unknown> {
+    let containers = running(facts)?;
+    let stack = &facts.installed.stack;
+    let mut short = Vec::new();
+    for service in &stack.services {
+        let Some(container) = containers.get(service.name.as_str()) else {
+            continue;
+        };
+        let langfuse = [&stack.langfuse.web, &stack.langfuse.worker].contains(&&service.name);
+        let asked = i64::try_from(service.stop.timeout_seconds).unwrap_or(i64::MAX);
+        let needed = if langfuse {
+            asked.max(LANGFUSE_STOP_SECONDS)
+        } else {
+            asked
+        };
+        // An engine without one kills after ten seconds.
+        let given = container.stop_timeout.unwrap_or(10);
+        if given < needed {
+            short.push(format!("{} gets {given} s of {needed} s", service.name));
+        }
+    }
+    if short.is_empty() {
+        return Ok(Outcome::pass(format!(
+            "web and worker at least {LANGFUSE_STOP_SECONDS} s, the others what their definition asks"
+        )));
+    }
+    Ok(Outcome::warning(
+        "a service would be killed in the middle of its work when it is stopped",
+        short.join("; "),
+        install_again(
+            facts,
+            "run install again with the bundle: it makes the container anew",
+        ),
+    ))
+}
+
+pub(super) fn gateway(facts: &Facts) -> Result<Outcome, Unknown> {
+    let listen = facts.installed.listen;
+    match want(&facts.published)? {
+        Ok(()) => Ok(Outcome::pass(format!(
+            "{listen} takes connections, {}",
+            if facts.installed.tls {
+                "TLS"
+            } else {
+                "plain HTTP"
+            }
+        ))),
+        Err(error @ HttpError::NotOurs { .. }) => Ok(Outcome::blocking(
+            "the published address is none of this host's, so nothing was sent there",
+            chain(error),
+            install_again(
+                facts,
+                "put an address of this host into `listen` in site.toml, and run install again",
+            ),
+        )),
+        Err(error) => Ok(Outcome::blocking(
+            "nobody can reach the appliance",
+            chain(error),
+            read_logs(
+                facts,
+                &facts.installed.stack.langfuse.gateway,
+                "read why the gateway does not listen; a local firewall may also drop the port",
+            ),
+        )),
+    }
+}
+
+pub(super) fn web_version(facts: &Facts) -> Result<Outcome, Unknown> {
+    let langfuse = &facts.installed.stack.langfuse;
+    let logs = |text| read_logs(facts, &langfuse.web, text);
+    let health = match want(&facts.web)? {
+        Ok(health) => health,
+        Err(error) => {
+            return Ok(Outcome::blocking(
+                "web does not answer",
+                chain(error),
+                logs("read why"),
+            ));
+        }
+    };
+    let evidence = format!(
+        "status {}, version {}, in {} ms",
+        health.status,
+        health.version.as_deref().unwrap_or("unknown"),
+        health.elapsed_ms
+    );
+    if !health.is_ok() {
+        return Ok(Outcome::blocking(
+            "web answers, but is not well",
+            evidence,
+            logs("read why: with a bad environment web stays up and answers 500 for ever"),
+        ));
+    }
+    if health.version.as_deref() != Some(langfuse.version.as_str()) {
+        return Ok(Outcome::blocking(
+            format!("web is not version {}", langfuse.version),
+            evidence,
+            install_again(
+                facts,
+                "run install again with the bundle: it replaces what differs",
+            ),
+        ));
+    }
+    Ok(Outcome::pass(evidence))
+}
+
+pub(super) fn worker_health(facts: &Facts) -> Result<Outcome, Unknown> {
+    let health = want(&facts.worker)?;
+    if health.code == 0 {
+        return Ok(Outcome::pass("its own health check passed just now"));
+    }
+    Ok(Outcome::blocking(
+        "the worker does not reach Postgres or Redis, so nothing is ingested",
+        format!(
+            "its health check ended with code {}: {}",
+            health.code, health.output
+        ),
+        read_logs(facts, &facts.installed.stack.langfuse.worker, "read why"),
+    ))
+}

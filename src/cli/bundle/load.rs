@@ -1,0 +1,162 @@
+//! `lfctl bundle load`: the images of a bundle into the engine.
+
+use std::pin::pin;
+
+use indicatif::HumanBytes;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::bundle::open::Bundle;
+use crate::check::preflight::{DiskNeed, age, complete, examine_load};
+use crate::cli::Context;
+use crate::cli::accept::{AcceptArg, accept};
+use crate::cli::args::BaseArg;
+use crate::cli::bundle::Which;
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::findings::refuse_if_blocked;
+use crate::cli::parts::Depth;
+use crate::cli::signal::unless_asked_to_stop;
+use crate::engine::docker::Docker;
+use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
+use crate::oci::digest::Digest;
+use crate::sys::disk::Disk;
+use crate::transfer::load::{Loaded, chains, load_images, missing_layers};
+use crate::transfer::plan as images;
+
+/// Arguments of `lfctl bundle load`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    accept: AcceptArg,
+    #[command(flatten)]
+    base: BaseArg,
+    /// Say what would be loaded, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What is printed in the end.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Outcome<'a> {
+    event: &'static str,
+    bundle: Digest,
+    route: LoadRoute,
+    sent_bytes: u64,
+    images: &'a [Loaded],
+}
+
+/// What `--dry-run` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Plan {
+    event: &'static str,
+    bundle: Digest,
+    route: LoadRoute,
+    /// References of the images that the engine does not hold.
+    missing: Vec<String>,
+    disk: DiskNeed,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let bundle = self.which.open(Depth::Bytes, context)?;
+        let exceptions = self.accept.check(context, &bundle, None)?;
+        let engine = Docker::connect(&context.engine).await?;
+        let facts = engine.facts().await?;
+        let plan = plan(&bundle, &engine, &facts).await?;
+        let bases = self.which.open_bases(&self.base, context)?;
+        let sources = images::sources(&bundle, &bases)?;
+        let missing = missing_layers(&engine, &facts, &sources).await?;
+        let mut findings = examine_load(&facts, &bundle.manifest().platform, &plan.disk);
+        findings.splice(0..0, complete(bundle.manifest(), &missing));
+        findings.extend(age(bundle.manifest().created, Timestamp::now()));
+        if self.dry_run {
+            context.print_line(&plan, &plan.to_string())?;
+            return refuse_if_blocked(context, &findings);
+        }
+        refuse_if_blocked(context, &findings)?;
+        exceptions.write_down(context, &bundle)?;
+        let load = pin!(load_images(
+            &engine,
+            &facts,
+            sources,
+            context.reporter.as_ref()
+        ));
+        let loaded = unless_asked_to_stop(load).await.ok_or_else(|| {
+            Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
+                .hint("run the same command again; it goes on where this one stopped")
+        })??;
+        accept(context, &bundle)?;
+        let outcome = Outcome {
+            event: "loaded",
+            bundle: bundle.digest(),
+            route: plan.route,
+            sent_bytes: loaded.iter().map(|image| image.sent_bytes).sum(),
+            images: &loaded,
+        };
+        context.print_line(&outcome, &outcome.to_string())
+    }
+}
+
+async fn plan<E: ContainerEngine>(
+    bundle: &Bundle,
+    engine: &E,
+    facts: &EngineFacts,
+) -> Result<Plan, Failure> {
+    let route = LoadRoute::of(facts);
+    let mut missing = Vec::new();
+    for (key, image) in images::expected(bundle, facts) {
+        if engine.image(&image.id).await?.is_none() {
+            missing.extend(bundle.manifest().images.get(&key));
+        }
+    }
+    let disk = Disk::of(std::path::Path::new(&facts.data_root)).ok();
+    let held = chains(engine, route).await?;
+    let bytes = images::room(missing.iter().copied(), route, &held);
+    let mut references: Vec<_> = missing
+        .iter()
+        .map(|image| image.reference.clone())
+        .collect();
+    references.sort();
+    references.dedup();
+    Ok(Plan {
+        event: "plan",
+        bundle: bundle.digest(),
+        route,
+        missing: references,
+        disk: DiskNeed::on(disk.as_ref(), &facts.data_root, "loading", bytes),
+    })
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for reference in &self.missing {
+            writeln!(f, "  do   load image {reference}")?;
+        }
+        let free = self
+            .disk
+            .free
+            .map_or("unknown".to_owned(), |free| HumanBytes(free).to_string());
+        let need = HumanBytes(self.disk.bytes);
+        write!(f, "{}: {need} for loading, {free} free", self.disk.path)
+    }
+}
+
+impl std::fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for image in self.images {
+            writeln!(f, "{}  {}", image.id, image.reference)?;
+        }
+        let there = self.images.iter().filter(|image| image.already_present);
+        write!(
+            f,
+            "{} images, {} were there; {} sent",
+            self.images.len(),
+            there.count(),
+            HumanBytes(self.sent_bytes)
+        )
+    }
+}

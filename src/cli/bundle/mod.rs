@@ -1,0 +1,310 @@
+//! `lfctl bundle`: make, verify and look into bundles.
+
+mod countersign;
+#[cfg(feature = "pull")]
+mod create;
+mod diff;
+mod load;
+mod sbom;
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use crate::bundle::manifest::BundleManifest;
+use crate::bundle::open::Bundle;
+use crate::cli::Context;
+use crate::cli::args::{BaseArg, BundleArg};
+use crate::cli::failure::{Failure, Kind};
+use crate::cli::parts::Depth;
+use crate::host::trust::{TrustPolicy, TrustStore};
+use crate::oci::digest::Digest;
+use crate::sign::{KeyId, TrustedKey};
+use crate::sys::fs::write_atomically;
+
+/// Subcommands of `lfctl bundle`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Pull the images of a spec and write a signed bundle; needs no engine
+    #[cfg(feature = "pull")]
+    Create(create::Args),
+    /// Check the signature and every byte, and print a receipt
+    Verify(VerifyArgs),
+    /// Show what a bundle holds, after checking its signature
+    Inspect(InspectArgs),
+    /// Print the list of packages in the images, as `CycloneDX` JSON
+    Sbom(sbom::Args),
+    /// Show what changes from one bundle to another
+    Diff(diff::Args),
+    /// Cut a bundle into parts for smaller media, with a signed list
+    Split(crate::cli::parts::Args),
+    /// Load the images into the engine and nothing else
+    Load(load::Args),
+    /// Sign a bundle that another key has signed, after checking every byte
+    Sign(countersign::Args),
+}
+
+impl Command {
+    /// Name for events.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "pull")]
+            Self::Create(_) => "bundle create",
+            Self::Verify(_) => "bundle verify",
+            Self::Inspect(_) => "bundle inspect",
+            Self::Load(_) => "bundle load",
+            Self::Split(_) => "bundle split",
+            Self::Sbom(_) => "bundle sbom",
+            Self::Diff(_) => "bundle diff",
+            Self::Sign(_) => "bundle sign",
+        }
+    }
+
+    /// Whether `--json` means a stream of events.
+    pub(super) fn streams(&self) -> bool {
+        match self {
+            #[cfg(feature = "pull")]
+            Self::Create(_) => true,
+            Self::Load(_) => true,
+            Self::Verify(_)
+            | Self::Inspect(_)
+            | Self::Split(_)
+            | Self::Sbom(_)
+            | Self::Diff(_)
+            | Self::Sign(_) => false,
+        }
+    }
+
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            #[cfg(feature = "pull")]
+            Self::Create(args) => args.run(context).await,
+            Self::Verify(args) => args.run(context),
+            Self::Inspect(args) => args.run(context),
+            Self::Load(args) => args.run(context).await,
+            Self::Split(args) => args.run(context).await,
+            Self::Sbom(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
+            Self::Sign(args) => args.run(context),
+        }
+    }
+}
+
+/// Which bundle, and whose signature counts.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    #[command(flatten)]
+    bundle: BundleArg,
+    #[command(flatten)]
+    trust: TrustArg,
+}
+
+/// Whose signature counts.
+#[derive(Debug, clap::Args)]
+pub(super) struct TrustArg {
+    /// Trust this public key instead of the keys of this host; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure_skip_signature")]
+    pub(super) trusted_key: Vec<PathBuf>,
+}
+
+impl Which {
+    /// Opens the bundles that have what this one leaves out.
+    pub(super) fn open_bases(
+        &self,
+        base: &BaseArg,
+        context: &Context,
+    ) -> Result<Vec<Bundle>, Failure> {
+        base.open(&self.bundle, self.trust.store(context)?.as_ref(), context)
+    }
+
+    /// Opens it for one more signature: those that are still missing are not
+    /// asked for.
+    pub(super) fn open_to_sign(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
+        if self.bundle.insecure_skip_signature {
+            return Err(
+                Failure::new(Kind::Usage, "who signs a bundle has to know who made it")
+                    .hint("trust the maker's key, or name it with `--trusted-key FILE`"),
+            );
+        }
+        let store = match self.trust.store(context)? {
+            Some(store) => store,
+            None => context.trust_store()?,
+        };
+        let store = store.under(TrustPolicy::default(), PathBuf::new());
+        self.bundle.open_trusting(Some(&store), depth, context)
+    }
+
+    pub(super) fn open(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
+        match self.trust.store(context)? {
+            Some(store) => self.bundle.open_trusting(Some(&store), depth, context),
+            None => self.bundle.open_at(depth, context),
+        }
+    }
+}
+
+impl TrustArg {
+    /// The store that was named, instead of the host's.
+    /// As many have to sign as ever.
+    pub(super) fn store(&self, context: &Context) -> Result<Option<TrustStore>, Failure> {
+        if self.trusted_key.is_empty() {
+            return Ok(None);
+        }
+        let file = context.paths.trust_policy();
+        let policy = TrustPolicy::load(&file)?;
+        Ok(Some(TrustStore::of(self.keys()?).under(policy, file)))
+    }
+
+    /// The keys that were named.
+    pub(super) fn keys(&self) -> Result<Vec<TrustedKey>, Failure> {
+        let read = |file| Ok(TrustedKey::parse(&fs::read_to_string(file)?)?);
+        self.trusted_key.iter().map(read).collect()
+    }
+}
+
+/// Arguments of `lfctl bundle verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) which: Which,
+    /// Write the receipt to this file as well; as JSON with --json or when it ends in `.json`
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+}
+
+impl VerifyArgs {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        if let Some(file) = &self.receipt {
+            begin_receipt(file)?;
+        }
+        let bundle = self.which.open(Depth::Bytes, context)?;
+        let receipt = bundle.verify_blobs(context.reporter.as_ref())?;
+        if let Some(file) = &self.receipt {
+            let is_json = context.json || file.extension().is_some_and(|end| end == "json");
+            let text = if is_json {
+                serde_json::to_string_pretty(&receipt).map_err(std::io::Error::from)?
+            } else {
+                receipt.to_string()
+            };
+            write_atomically(file, (text + "\n").as_bytes(), 0o644)?;
+        }
+        context.print(&receipt, &receipt.to_string())
+    }
+}
+
+/// Takes away the receipt of an earlier run, which must not pass for one of
+/// this run should it fail. Only what looks like a receipt goes.
+fn begin_receipt(file: &Path) -> Result<(), Failure> {
+    let known = match fs::metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if known.is_file() {
+        let mut start = Vec::new();
+        fs::File::open(file)?.take(12).read_to_end(&mut start)?;
+        if start.is_empty() || start == b"bundle      " || start == b"{\n  \"file\": " {
+            return Ok(fs::remove_file(file)?);
+        }
+    }
+    Err(Failure::new(
+        Kind::Usage,
+        format!("`{}` is no receipt, so it stays", file.display()),
+    )
+    .hint("name a file that is not there yet with `--receipt FILE`"))
+}
+
+/// Arguments of `lfctl bundle inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// What `inspect` prints as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Inspection<'a> {
+    size: u64,
+    index: Digest,
+    key_id: Option<KeyId>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    countersigned_by: &'a [KeyId],
+    unpacked_bytes: u64,
+    manifest: &'a BundleManifest,
+}
+
+impl InspectArgs {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let bundle = self.which.open(Depth::Head, context)?;
+        let inspection = Inspection {
+            size: bundle.size(),
+            index: bundle.digest(),
+            key_id: bundle.key_id(),
+            countersigned_by: bundle.signers().get(1..).unwrap_or_default(),
+            unpacked_bytes: bundle.manifest().unpacked_bytes(),
+            manifest: bundle.manifest(),
+        };
+        context.print(&inspection, &describe(&inspection))
+    }
+}
+
+fn describe(inspection: &Inspection<'_>) -> String {
+    let manifest = inspection.manifest;
+    let mut signer = inspection
+        .key_id
+        .map_or_else(|| "NOT CHECKED".to_owned(), |key| format!("key {key}"));
+    for key in inspection.countersigned_by {
+        let _ = write!(signer, ", key {key}");
+    }
+    let from: Vec<_> = manifest
+        .upgrade
+        .from
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let mut text = format!(
+        "release     {} (counter {})\ncreated     {}\nplatform    {}\nneeds       lfctl {} or later\n\
+         upgrades    {}\nsigned by   {signer}\nindex       {}\nsize        {} ({} unpacked)\n",
+        manifest.release,
+        manifest.release.counter,
+        manifest.created,
+        manifest.platform,
+        manifest.lfctl,
+        if from.is_empty() {
+            "from no release".to_owned()
+        } else {
+            format!("from {}", from.join(", "))
+        },
+        inspection.index,
+        HumanBytes(inspection.size),
+        HumanBytes(inspection.unpacked_bytes),
+    );
+    if let Some(base) = &manifest.base {
+        let bytes = base.absent.iter().map(|blob| blob.size).sum();
+        let _ = writeln!(
+            text,
+            "left out    {} layers ({}), which {} has",
+            base.absent.len(),
+            HumanBytes(bytes),
+            base.name
+        );
+    }
+    text.push_str("\nimages\n");
+    for (key, image) in &manifest.images {
+        let bytes = image.layers.iter().map(|layer| layer.size).sum();
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "  {key:<12} {} ({} layers, {})\n  {:<12} {}",
+            image.reference,
+            image.layers.len(),
+            HumanBytes(bytes),
+            "",
+            image.manifest,
+        );
+    }
+    text
+}

@@ -1,0 +1,29 @@
+//! What the engine holds under the names that an appliance wants.
+
+use std::collections::BTreeMap;
+
+use crate::engine::Container;
+
+/// What exists under the names that the appliance wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Existing {
+    /// Containers by service.
+    pub containers: BTreeMap<String, Container>,
+    /// Objects that are not the appliance's, as `kind name`.
+    pub foreign: Vec<String>,
+    /// Networks by engine name, and whether each exists.
+    pub networks: BTreeMap<String, bool>,
+    /// Volumes by engine name, and whether each exists.
+    pub volumes: BTreeMap<String, bool>,
+    /// Objects carry the appliance's label, and nothing is recorded of it.
+    pub unrecorded: bool,
+}
+
+impl Existing {
+    /// Whether anything of the appliance exists.
+    pub fn holds_any(&self) -> bool {
+        !self.containers.is_empty()
+            || self.networks.values().any(|exists| *exists)
+            || self.volumes.values().any(|exists| *exists)
+    }
+}

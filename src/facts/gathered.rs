@@ -1,0 +1,114 @@
+//! Everything that checks look at, as plain values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::egress::Attempt;
+use super::fact::Fact;
+use super::installed::Installed;
+use crate::engine::{Container, EngineFacts, Resource};
+use crate::langfuse::http::HttpError;
+use crate::langfuse::schema::{FailedMigration, SchemaState, ServerFacts};
+use crate::langfuse::{Health, ProbeError, UpdateCheck};
+use crate::sys::disk::Disk;
+use crate::sys::host::Host;
+
+/// Groups of questions that cost something or leave a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Probe {
+    /// Memory, CPUs, disks.
+    Host,
+    /// Health of web and worker, and the published port.
+    Health,
+    /// Both schemas and the background migrations.
+    Schema,
+    /// Settings of the datastores.
+    Settings,
+    /// Connects from inside web and worker.
+    Egress,
+    /// The update check.
+    Update,
+    /// An event sent and read back.
+    Event,
+}
+
+impl Probe {
+    /// All of them.
+    pub fn all() -> BTreeSet<Self> {
+        [
+            Self::Host,
+            Self::Health,
+            Self::Schema,
+            Self::Settings,
+            Self::Egress,
+            Self::Update,
+            Self::Event,
+        ]
+        .into()
+    }
+}
+
+/// An event that made it through the whole stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTrip {
+    /// Milliseconds until web accepted it.
+    pub accepted_ms: u64,
+    /// Milliseconds from then until it could be read.
+    pub readable_ms: u64,
+}
+
+/// What the worker's own health check said when it was run now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandHealth {
+    /// Exit code; 0 is healthy.
+    pub code: i64,
+    /// What it printed, on one line.
+    pub output: String,
+}
+
+/// Everything that checks look at.
+#[derive(Debug)]
+pub struct Facts {
+    /// The appliance.
+    pub installed: Installed,
+    /// When gathering began.
+    pub now: Timestamp,
+    /// The engine.
+    pub engine: Fact<EngineFacts>,
+    /// Containers by service.
+    pub containers: Fact<BTreeMap<String, Container>>,
+    /// Networks of the appliance.
+    pub networks: Fact<Vec<Resource>>,
+    /// Volumes of the appliance.
+    pub volumes: Fact<Vec<Resource>>,
+    /// The host.
+    pub host: Fact<Host>,
+    /// Filesystems that fill up, by what lies there: the engine's and lfctl's
+    /// own.
+    pub disks: BTreeMap<&'static str, Fact<Disk>>,
+    /// Web's answer to the health question, or that it gave none.
+    pub web: Fact<Result<Health, HttpError>>,
+    /// The worker's health.
+    pub worker: Fact<CommandHealth>,
+    /// Whether the published port takes connections.
+    pub published: Fact<Result<(), HttpError>>,
+    /// States of the schemas, in the order of the stack.
+    pub schemas: Vec<Fact<SchemaState>>,
+    /// Background migrations that failed.
+    pub background: Fact<Vec<FailedMigration>>,
+    /// What the database servers say of themselves, in the order of the
+    /// schemas.
+    pub servers: Vec<Fact<ServerFacts>>,
+    /// Redis's eviction policy; `None` when the stack has no Redis that can
+    /// be asked without a password in an argument.
+    pub eviction: Option<Fact<String>>,
+    /// Whether crash reports are off, by service that has the switch.
+    pub crash_reports_off: BTreeMap<String, Fact<bool>>,
+    /// Connects from inside, by service.
+    pub egress: BTreeMap<String, Fact<Vec<Attempt>>>,
+    /// The update check.
+    pub update: Fact<UpdateCheck>,
+    /// The event that was sent and read back, or where it got lost.
+    pub event: Fact<Result<EventTrip, ProbeError>>,
+}

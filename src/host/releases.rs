@@ -1,0 +1,200 @@
+//! `releases.json`: the highest release of each name that this host took.
+//!
+//! An old bundle stays signed for ever. What keeps it from being played
+//! back is that the host remembers what it had. Invariant: a counter never
+//! falls here; only a bundle whose signature held raises it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::oci::digest::Digest;
+use crate::stack::release::Release;
+use crate::sys::fs::write_atomically;
+
+/// Version of the file that this lfctl writes, and the newest it reads.
+pub const SCHEMA: u32 = 1;
+
+/// What this host has seen of each release name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Releases {
+    schema: u32,
+    releases: BTreeMap<String, Seen>,
+}
+
+/// The highest release of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Seen {
+    /// Its counter.
+    pub counter: u64,
+    /// Its version.
+    pub version: Version,
+    /// Digest of the `index.json` of the bundle.
+    pub bundle: Digest,
+    /// When it was taken.
+    pub at: Timestamp,
+}
+
+/// Why a release is not taken, or the file not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleasesError {
+    /// The release is older than one that was here.
+    #[error(
+        "bundle holds {release} (counter {}), and this host has had {} (counter {})",
+        release.counter, seen.version, seen.counter
+    )]
+    Older {
+        /// The release of the bundle.
+        release: Box<Release>,
+        /// The highest one seen.
+        seen: Box<Seen>,
+    },
+    /// The file is damaged, or newer than this lfctl.
+    #[error("`{}` cannot be read", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A newer lfctl wrote the file.
+    #[error("`{}` has schema {found}; this lfctl reads up to {SCHEMA}", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+    },
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Releases {
+    /// Reads the file; one that does not exist knows nothing.
+    pub fn load(path: &Path) -> Result<Self, ReleasesError> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+        }
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self {
+                    schema: SCHEMA,
+                    releases: BTreeMap::new(),
+                });
+            }
+            other => other?,
+        };
+        let damaged = |source| ReleasesError::Damaged {
+            path: path.to_owned(),
+            source,
+        };
+        let head: Head = serde_json::from_str(&text).map_err(damaged)?;
+        if head.schema > SCHEMA {
+            return Err(ReleasesError::Newer {
+                path: path.to_owned(),
+                found: head.schema,
+            });
+        }
+        serde_json::from_str(&text).map_err(damaged)
+    }
+
+    /// Refuses a release that is older than one of its name that was here.
+    pub fn check(&self, release: &Release) -> Result<(), ReleasesError> {
+        match self.releases.get(&release.name) {
+            Some(seen) if seen.counter > release.counter => Err(ReleasesError::Older {
+                release: Box::new(release.clone()),
+                seen: Box::new(seen.clone()),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down that this release was taken, unless a higher one was.
+    pub(super) fn record(
+        path: &Path,
+        release: &Release,
+        bundle: Digest,
+    ) -> Result<(), ReleasesError> {
+        let mut known = Self::load(path)?;
+        let seen = known.releases.get(&release.name);
+        if seen.is_some_and(|seen| seen.counter >= release.counter) {
+            return Ok(());
+        }
+        let seen = Seen {
+            counter: release.counter,
+            version: release.version.clone(),
+            bundle,
+            at: Timestamp::now(),
+        };
+        known.releases.insert(release.name.clone(), seen);
+        let mut text = serde_json::to_string_pretty(&known).map_err(io::Error::from)?;
+        text.push('\n');
+        write_atomically(path, text.as_bytes(), 0o644)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(name: &str, counter: u64) -> Release {
+        Release {
+            name: name.to_owned(),
+            version: Version::new(counter, 0, 0),
+            counter,
+        }
+    }
+
+    #[test]
+    fn a_counter_never_falls() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/releases.json");
+        let record =
+            |release: &Release| Releases::record(&path, release, Digest::of(b"x")).unwrap();
+        let check = |release: &Release| Releases::load(&path).unwrap().check(release);
+        check(&release("a", 1)).unwrap();
+        record(&release("a", 5));
+        record(&release("a", 3));
+        record(&release("b", 1));
+        let error = check(&release("a", 4)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "bundle holds a 4.0.0 (counter 4), and this host has had 5.0.0 (counter 5)"
+        );
+        for taken in [
+            release("a", 5),
+            release("a", 6),
+            release("b", 1),
+            release("c", 0),
+        ] {
+            check(&taken).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_understood_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("releases.json");
+        fs::write(&path, "{").unwrap();
+        assert!(matches!(
+            Releases::load(&path),
+            Err(ReleasesError::Damaged { .. })
+        ));
+        fs::write(&path, r#"{"schema": 2, "releases": ["of another form"]}"#).unwrap();
+        assert!(matches!(
+            Releases::load(&path),
+            Err(ReleasesError::Newer { found: 2, .. })
+        ));
+    }
+}
