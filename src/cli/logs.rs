@@ -5,7 +5,7 @@ use super::args::NameArg;
 use super::failure::{Failure, Kind};
 use crate::appliance::Appliance;
 use crate::engine::docker::Docker;
-use crate::engine::{ContainerEngine, LABEL_PART};
+use crate::engine::{Containers, ExecAndLogs, LABEL_PART};
 
 /// Arguments of `lfctl logs`.
 #[derive(Debug, clap::Args)]

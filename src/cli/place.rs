@@ -2,8 +2,8 @@
 
 use super::failure::{Failure, Kind};
 use crate::appliance::state::State;
-use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
+use crate::engine::{ContainerEngine, Containers, NetworksAndVolumes};
 
 /// Refuses an engine in which the appliance does not live: what is missing
 /// there is not lost.

@@ -11,7 +11,7 @@ use crate::appliance::Appliance;
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
 use crate::engine::docker::Docker;
-use crate::engine::{Container, ContainerEngine, LABEL_PART};
+use crate::engine::{Container, Containers, LABEL_PART};
 
 /// Arguments of `lfctl status`.
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@
 use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::open::UntrustedBundle;
-use lfctl::engine::ContainerEngine;
+use lfctl::engine::Images;
 use lfctl::host::trust::TrustStore;
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::Silent;

@@ -1,11 +1,12 @@
 //! `lfctl bundle load` at the command line: what it asks for and what it
 //! leaves alone.
 
+use lfctl::engine::Images;
 use std::process::Command;
 
 use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
-use lfctl::engine::{ContainerEngine, LoadRoute};
+use lfctl::engine::LoadRoute;
 use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
 use lfctl::transfer::load::private_tag;

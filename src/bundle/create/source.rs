@@ -22,7 +22,7 @@ use super::{CreateError, Options};
 use crate::bundle::manifest::Platform;
 use crate::bundle::spec::{BundleSpec, SpecError, parse_reference, tagged};
 use crate::engine::docker::Docker;
-use crate::engine::{ContainerEngine, SaveBody};
+use crate::engine::{Images, SaveBody};
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError, config_of};
 use crate::oci::local::{LayoutDir, LocalError, Saved, Wanted};

@@ -6,8 +6,9 @@ use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters as query;
 
 use super::call::{CHANGE, absent, checked, refused};
-use super::{Docker, labelled, taken, write};
-use crate::engine::{ContainerEngine, ContainerSpec, EngineError};
+use super::resources::taken;
+use super::{Docker, labelled, write};
+use crate::engine::{ContainerSpec, Containers, EngineError, NetworksAndVolumes};
 
 pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<(), EngineError> {
     let action = format!("make container `{}`", spec.name);

@@ -9,27 +9,24 @@
 
 mod call;
 mod connect;
+mod containers;
 mod image;
 mod make;
 mod raw;
 mod read;
+mod resources;
 mod stream;
 mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bollard::query_parameters as query;
-
-use self::call::{CHANGE, READ, absent, checked, refused};
+use self::call::{READ, checked, refused};
 use super::{
-    Container, ContainerEngine, ContainerSpec, EngineError, EngineFacts, EngineImage, EngineKind,
-    EngineTarget, ExecOutput, LABEL_APPLIANCE, LoadBody, NetworkSpec, Owner, Resource, SaveBody,
+    Container, ContainerEngine, EngineError, EngineFacts, EngineImage, EngineKind, EngineTarget,
+    ExecAndLogs, ExecOutput, Images, LABEL_APPLIANCE, LoadBody, SaveBody,
 };
-
-/// What a stop may take beyond the time the container is given.
-const STOP_GRACE: Duration = Duration::from_secs(60);
 
 /// A connection to an engine's socket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -95,35 +92,6 @@ fn labelled(action: &str, labels: &BTreeMap<String, String>) -> Result<(), Engin
     }
 }
 
-/// Judges an object that has a name somebody wants to use.
-fn taken(
-    kind: &'static str,
-    name: &str,
-    labels: &BTreeMap<String, String>,
-    owner: &Owner,
-) -> EngineError {
-    if labels.get(LABEL_APPLIANCE) == Some(&owner.appliance) {
-        refused(
-            &format!("make {kind} `{name}`"),
-            Some(409),
-            "it exists already",
-        )
-    } else {
-        EngineError::Foreign {
-            kind,
-            name: name.to_owned(),
-            appliance: owner.appliance.clone(),
-        }
-    }
-}
-
-fn of_appliance(appliance: &str) -> HashMap<String, Vec<String>> {
-    HashMap::from([(
-        "label".to_owned(),
-        vec![format!("{LABEL_APPLIANCE}={appliance}")],
-    )])
-}
-
 impl ContainerEngine for Docker {
     async fn facts(&self) -> Result<EngineFacts, EngineError> {
         let action = "describe itself";
@@ -131,7 +99,9 @@ impl ContainerEngine for Docker {
         let info = self.call(action, READ, self.client.info()).await?;
         Ok(read::facts(version, info, &self.socket))
     }
+}
 
+impl Images for Docker {
     async fn image(&self, reference: &str) -> Result<Option<EngineImage>, EngineError> {
         image::image(self, reference).await
     }
@@ -155,181 +125,9 @@ impl ContainerEngine for Docker {
     async fn untag(&self, reference: &str) -> Result<(), EngineError> {
         image::untag(self, reference).await
     }
+}
 
-    async fn networks(&self, appliance: &str) -> Result<Vec<Resource>, EngineError> {
-        let options = query::ListNetworksOptions {
-            filters: Some(of_appliance(appliance)),
-        };
-        let found = self
-            .call(
-                "list networks",
-                READ,
-                self.client.list_networks(Some(options)),
-            )
-            .await?;
-        Ok(found
-            .into_iter()
-            .map(|network| read::resource(network.name, network.labels, network.internal))
-            .collect())
-    }
-
-    async fn network(&self, name: &str) -> Result<Option<Resource>, EngineError> {
-        let action = format!("show network `{name}`");
-        let name = checked(&action, name)?;
-        let found = self
-            .find(&action, self.client.inspect_network(name, None))
-            .await?;
-        Ok(found
-            .map(|network| read::resource(network.name, network.labels, network.internal))
-            .filter(|network| network.name == name))
-    }
-
-    async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError> {
-        let action = format!("make network `{}`", spec.name);
-        // Old engines make a second network of the same name without a word.
-        if let Some(found) = self.network(&spec.name).await? {
-            return Err(taken("network", &spec.name, &found.labels, &spec.owner));
-        }
-        let request = self.client.create_network(write::network(spec));
-        self.call(&action, CHANGE, request).await?;
-        Ok(())
-    }
-
-    async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
-        let action = format!("remove network `{name}`");
-        let Some(found) = self.network(name).await? else {
-            return Ok(());
-        };
-        labelled(&action, &found.labels)?;
-        let request = self.client.remove_network(name);
-        absent(self.call(&action, CHANGE, request).await)?;
-        Ok(())
-    }
-
-    async fn volumes(&self, appliance: &str) -> Result<Vec<Resource>, EngineError> {
-        let options = query::ListVolumesOptions {
-            filters: Some(of_appliance(appliance)),
-        };
-        let found = self
-            .call(
-                "list volumes",
-                READ,
-                self.client.list_volumes(Some(options)),
-            )
-            .await?;
-        Ok(found
-            .volumes
-            .unwrap_or_default()
-            .into_iter()
-            .map(|volume| read::resource(Some(volume.name), Some(volume.labels), None))
-            .collect())
-    }
-
-    async fn volume(&self, name: &str) -> Result<Option<Resource>, EngineError> {
-        let action = format!("show volume `{name}`");
-        let name = checked(&action, name)?;
-        let found = self.find(&action, self.client.inspect_volume(name)).await?;
-        Ok(found.map(|volume| read::resource(Some(volume.name), Some(volume.labels), None)))
-    }
-
-    async fn create_volume(&self, name: &str, owner: &Owner) -> Result<(), EngineError> {
-        let action = format!("make volume `{name}`");
-        // Engines answer with the old volume, data and all, as if it were new.
-        if let Some(found) = self.volume(name).await? {
-            return Err(taken("volume", name, &found.labels, owner));
-        }
-        let request = self.client.create_volume(write::volume(name, owner));
-        self.call(&action, CHANGE, request).await?;
-        Ok(())
-    }
-
-    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
-        let action = format!("remove volume `{name}`");
-        let Some(found) = self.volume(name).await? else {
-            return Ok(());
-        };
-        labelled(&action, &found.labels)?;
-        let request = self
-            .client
-            .remove_volume(name, None::<query::RemoveVolumeOptions>);
-        absent(self.call(&action, CHANGE, request).await)?;
-        Ok(())
-    }
-
-    async fn containers(&self, appliance: &str) -> Result<Vec<Container>, EngineError> {
-        let label = format!("{LABEL_APPLIANCE}={appliance}");
-        let mut containers = Vec::new();
-        for id in raw::container_ids(self, "list containers", &label).await? {
-            // One that went away in between is no container any more.
-            containers.extend(self.inspect("show a container", &id).await?);
-        }
-        containers.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(containers)
-    }
-
-    async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
-        self.inspect(&format!("show container `{name}`"), name)
-            .await
-    }
-
-    async fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
-        make::create(self, spec).await
-    }
-
-    async fn upload(&self, container: &str, tar: Vec<u8>) -> Result<(), EngineError> {
-        let action = format!("put files into container `{container}`");
-        self.own(&action, container).await?;
-        let options = query::UploadToContainerOptions {
-            path: "/".to_owned(),
-            no_overwrite_dir_non_dir: Some("true".to_owned()),
-            // Not copy_uidgid: that would give every file to the container's
-            // user, whatever the tar says.
-            copy_uidgid: None,
-        };
-        let body = bollard::body_full(tar.into());
-        let request = self
-            .client
-            .upload_to_container(container, Some(options), body);
-        self.call(&action, CHANGE, request).await
-    }
-
-    async fn start(&self, container: &str) -> Result<(), EngineError> {
-        let action = format!("start container `{container}`");
-        self.own(&action, container).await?;
-        let request = self.client.start_container(container, None);
-        self.call(&action, CHANGE, request).await
-    }
-
-    async fn stop(&self, container: &str, timeout: Duration) -> Result<(), EngineError> {
-        let action = format!("stop container `{container}`");
-        self.own(&action, container).await?;
-        let options = query::StopContainerOptions {
-            signal: None,
-            t: Some(i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX)),
-        };
-        let request = self.client.stop_container(container, Some(options));
-        self.call(&action, timeout.saturating_add(STOP_GRACE), request)
-            .await
-    }
-
-    async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError> {
-        let action = format!("send {signal} to container `{container}`");
-        self.own(&action, container).await?;
-        let options = query::KillContainerOptions {
-            signal: signal.to_owned(),
-        };
-        let request = self.client.kill_container(container, Some(options));
-        self.call(&action, CHANGE, request).await
-    }
-
-    async fn remove(&self, container: &str) -> Result<(), EngineError> {
-        make::remove(self, container).await
-    }
-
-    async fn wait(&self, container: &str) -> Result<i64, EngineError> {
-        stream::wait(self, container).await
-    }
-
+impl ExecAndLogs for Docker {
     async fn logs(
         &self,
         container: &str,
@@ -346,28 +144,5 @@ impl ContainerEngine for Docker {
         limit: Duration,
     ) -> Result<ExecOutput, EngineError> {
         stream::exec(self, container, command, limit).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_name_is_foreign_or_a_conflict() {
-        let owner = Owner {
-            appliance: "a".to_owned(),
-            part: "web".to_owned(),
-        };
-        let own = taken("volume", "v", &owner.labels(), &owner);
-        assert!(matches!(
-            own,
-            EngineError::Refused {
-                status: Some(409),
-                ..
-            }
-        ));
-        let foreign = taken("volume", "v", &BTreeMap::new(), &owner);
-        assert!(matches!(foreign, EngineError::Foreign { .. }));
     }
 }

@@ -1,11 +1,12 @@
+use lfctl::engine::{Containers, ExecAndLogs, Images, NetworksAndVolumes};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lfctl::engine::docker::Docker;
 use lfctl::engine::{
-    Container, ContainerEngine, ContainerState, EngineError, EngineKind, EngineTarget, HealthSpec,
-    HealthState, LABEL_CONFIG, NetworkSpec, PortSpec,
+    Container, ContainerState, EngineError, EngineKind, EngineTarget, HealthSpec, HealthState,
+    LABEL_CONFIG, NetworkSpec, PortSpec,
 };
 
 use crate::support::engine::{Rig, docker};

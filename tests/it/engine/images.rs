@@ -1,10 +1,11 @@
+use lfctl::engine::Images;
 use std::error::Error as _;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lfctl::engine::{ContainerEngine, EngineKind};
+use lfctl::engine::EngineKind;
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::{Event, Outcome, Silent};
 use lfctl::transfer::load::{ImageSource, LoadError, load_images, private_tag};

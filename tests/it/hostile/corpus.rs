@@ -4,6 +4,7 @@
 //! The files are checked in, so that they stay what they were. Here is what
 //! each is for, how it was made, and the test that writes them again.
 
+use lfctl::engine::Images;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -15,7 +16,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use fs_err as fs;
 use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
-use lfctl::engine::{ContainerEngine, LoadRoute};
+use lfctl::engine::LoadRoute;
 use lfctl::sign::{SecretKey, generate};
 use secrecy::ExposeSecret;
 use serde_json::json;

@@ -1,9 +1,9 @@
 //! Bundles that leave out what is there, from the registry to the engine.
 
+use lfctl::engine::Images;
 use std::collections::BTreeSet;
 
 use lfctl::bundle::fake::{FakeImage, FakeLayer};
-use lfctl::engine::ContainerEngine;
 use lfctl::oci::digest::Digest;
 use lfctl::transfer::load::private_tag;
 use serde_json::Value;

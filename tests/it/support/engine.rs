@@ -1,6 +1,7 @@
 //! A real engine, images made from nothing, and a guard that takes everything
 //! away again, also when a test panics.
 
+use lfctl::engine::{Containers, ExecAndLogs, Images, NetworksAndVolumes};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU32, Ordering};

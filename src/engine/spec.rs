@@ -1,0 +1,111 @@
+//! What an engine is asked to make.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Label that names the appliance an object belongs to.
+pub const LABEL_APPLIANCE: &str = "io.lfctl.appliance";
+/// Label that names the service, volume or network within the appliance.
+pub const LABEL_PART: &str = "io.lfctl.part";
+/// Label that holds a hash over everything that defines a container.
+pub const LABEL_CONFIG: &str = "io.lfctl.config";
+
+/// Who made an object and what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Name of the appliance.
+    pub appliance: String,
+    /// Service, volume or network within it.
+    pub part: String,
+}
+
+impl Owner {
+    /// The labels that mark an object as this owner's.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (LABEL_APPLIANCE.to_owned(), self.appliance.clone()),
+            (LABEL_PART.to_owned(), self.part.clone()),
+        ])
+    }
+}
+
+/// A network to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Name in the engine.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Without a route out.
+    pub internal: bool,
+}
+
+/// A container to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// Name in the engine.
+    pub name: String,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Image id, never a reference: nobody can move it.
+    pub image: String,
+    /// See [`crate::stack::Service::user`].
+    pub user: Option<String>,
+    /// Replaces the image's entrypoint.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub command: Option<Vec<String>>,
+    /// Rendered environment; holds secrets.
+    pub env: BTreeMap<String, String>,
+    /// Networks by name, each with the aliases on it; the first is the one
+    /// the container starts in.
+    pub networks: Vec<(String, Vec<String>)>,
+    /// Volumes as engine name and absolute path.
+    pub mounts: Vec<(String, String)>,
+    /// Paths that live in memory.
+    pub tmpfs: Vec<String>,
+    /// Host entries as `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// Options for the resolver, such as `timeout:1`.
+    pub dns_options: Vec<String>,
+    /// Published ports.
+    pub ports: Vec<PortSpec>,
+    /// Health check, or `None` to switch the image's own off.
+    pub health: Option<HealthSpec>,
+    /// First signal on stop.
+    pub stop_signal: Option<String>,
+    /// Seconds until the kill.
+    pub stop_timeout: Option<u64>,
+    /// Restart unless stopped by hand.
+    pub restart: bool,
+    /// Open files limit.
+    pub nofile: Option<u64>,
+    /// Hash over everything that defines the container.
+    pub config_hash: String,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortSpec {
+    /// Address on the host.
+    pub host_ip: String,
+    /// Port on the host.
+    pub host_port: u16,
+    /// TCP port in the container.
+    pub container_port: u16,
+}
+
+/// A health check run by the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSpec {
+    /// Command and arguments.
+    pub command: Vec<String>,
+    /// Time between checks.
+    pub interval: Duration,
+    /// Time a check may take.
+    pub timeout: Duration,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+    /// Time after the start in which failures do not count.
+    pub start_period: Duration,
+}
