@@ -1,7 +1,8 @@
 //! Files that are written whole or not at all.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
@@ -49,6 +50,46 @@ pub fn directory(path: &Path) -> io::Result<&Path> {
     } else {
         dir
     })
+}
+
+/// The whole content of a file.
+///
+/// # Errors
+///
+/// The file cannot be read. It has more than `limit` bytes: an error of
+/// [`io::ErrorKind::InvalidData`], and no more than that is read.
+pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("`{}` has more than {limit} bytes", path.display()),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// As [`read_bounded`]; `None` if there is no such file.
+///
+/// # Errors
+///
+/// As [`read_bounded`].
+pub fn read_optional(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    match read_bounded(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `path` with `suffix` behind its name: `a.toml` becomes `a.toml.lock`.
+pub fn with_suffix(path: &Path, suffix: impl AsRef<OsStr>) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 fn temporary(dir: &Path, mode: u32) -> io::Result<NamedTempFile> {
@@ -128,6 +169,18 @@ mod tests {
             assert!(open_own(&path(name), true).is_err(), "{name}");
         }
         assert!(!path("none").exists());
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert_eq!(read_optional(&path, 3).unwrap(), None);
+        fs::write(&path, "abc").unwrap();
+        assert_eq!(read_optional(&path, 3).unwrap().unwrap(), b"abc");
+        let error = read_optional(&path, 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        read_bounded(Path::new("/dev/zero"), 1 << 20).unwrap_err();
     }
 
     #[test]

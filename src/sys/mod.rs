@@ -9,3 +9,4 @@ pub mod partial_set;
 pub mod paths;
 pub mod span;
 pub mod text;
+pub mod versioned;
