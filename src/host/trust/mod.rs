@@ -2,7 +2,11 @@
 //! how many holders have to sign.
 
 mod policy;
+mod signatures;
 mod store;
+#[cfg(test)]
+mod tests;
 
-pub use policy::{Countersignature, TrustPolicy};
+pub use policy::TrustPolicy;
+pub use signatures::Countersignature;
 pub use store::{StoredKey, TrustChange, TrustStore};

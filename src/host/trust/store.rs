@@ -349,7 +349,3 @@ fn read_key(file: &Path) -> Result<TrustedKey, SignError> {
         other => other,
     })
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

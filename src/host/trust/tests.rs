@@ -1,9 +1,14 @@
+use std::io;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fs_err as fs;
+use secrecy::ExposeSecret;
 
 use super::*;
-use crate::sign::{SecretKey, generate};
-use secrecy::ExposeSecret;
+use crate::sign::{
+    IntroducedKey, KeyId, SecretKey, SignError, Signature, TrustStatement, TrustedKey, generate,
+};
 
 struct Host {
     dir: tempfile::TempDir,
