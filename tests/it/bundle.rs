@@ -154,6 +154,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
+#[ignore = "needs a registry and minisign"]
 fn tar_and_minisign_check_a_bundle() {
     for made in Made::each("minisign") {
         let unpacked = made.unpack();
@@ -183,6 +184,7 @@ fn tar_and_minisign_check_a_bundle() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn every_blob_has_the_digest_of_its_name() {
     for made in Made::each("sha256sum") {
         let blobs = made.unpack().join("blobs/sha256");
@@ -199,6 +201,7 @@ fn every_blob_has_the_digest_of_its_name() {
 }
 
 #[test]
+#[ignore = "needs minisign"]
 fn a_bundle_signed_by_stock_minisign_is_verified() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
@@ -231,6 +234,7 @@ fn a_bundle_signed_by_stock_minisign_is_verified() {
 }
 
 #[test]
+#[ignore = "needs minisign"]
 fn stock_minisign_signs_with_our_unprotected_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
@@ -245,6 +249,7 @@ fn stock_minisign_signs_with_our_unprotected_key() {
 }
 
 #[test]
+#[ignore = "needs minisign"]
 fn stock_minisign_signs_with_our_protected_key() {
     use std::io::Write;
     use std::process::{Command, Stdio};
@@ -271,6 +276,7 @@ fn stock_minisign_signs_with_our_protected_key() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn skopeo_reads_each_image_by_its_reference() {
     for made in Made::each("skopeo") {
         for (reference, config) in made.references.iter().zip(&made.configs) {
@@ -287,6 +293,7 @@ fn skopeo_reads_each_image_by_its_reference() {
 }
 
 #[test]
+#[ignore = "needs a registry and umoci"]
 fn umoci_unpacks_an_image() {
     for made in Made::each("umoci") {
         let layout = made.unpack();
@@ -306,6 +313,7 @@ fn umoci_unpacks_an_image() {
 }
 
 #[test]
+#[ignore = "needs a registry and Podman"]
 fn podman_loads_every_image_by_hand() {
     for made in Made::each("podman") {
         let podman = Podman::new();
@@ -320,6 +328,7 @@ fn podman_loads_every_image_by_hand() {
 }
 
 #[test]
+#[ignore = "needs a registry and Docker"]
 fn docker_loads_the_bundle_by_hand() {
     for made in Made::each("docker") {
         let _cleanup = Cleanup(&made.references);
@@ -335,6 +344,7 @@ fn docker_loads_the_bundle_by_hand() {
 }
 
 #[tokio::test]
+#[ignore = "needs an engine"]
 async fn an_image_that_the_operator_loaded_keeps_his_tag() {
     let made = Made::new("own-tag");
     let _cleanup = Cleanup(&made.references);

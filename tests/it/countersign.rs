@@ -155,6 +155,7 @@ fn parts_are_countersigned_as_the_bundle_in_them() {
 }
 
 #[test]
+#[ignore = "needs minisign"]
 fn stock_minisign_checks_and_makes_countersignatures() {
     let desk = two();
     desk.ok(&SIGN);
@@ -187,8 +188,9 @@ fn stock_minisign_checks_and_makes_countersignatures() {
 }
 
 #[tokio::test]
+#[ignore = "needs an engine"]
 async fn nothing_is_loaded_before_all_have_signed() {
-    let Some(rig) = Rig::new().await else { return };
+    let rig = Rig::new().await;
     let desk = two();
     bundle(&rig, 1)
         .write(&desk.path("l.tar"), &desk.key("old"))

@@ -42,8 +42,9 @@ async fn load(rig: &Rig, path: &std::path::Path, trusted: &TrustStore) -> Result
 }
 
 #[tokio::test]
+#[ignore = "needs an engine"]
 async fn a_thousand_wrong_bits_are_refused_a_thousand_times_with_nothing_loaded() {
-    let Some(rig) = Rig::new().await else { return };
+    let rig = Rig::new().await;
     let key = key();
     let trusted = store(&key);
     let dir = tempfile::tempdir().unwrap();

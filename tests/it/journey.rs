@@ -94,6 +94,7 @@ fn bundle() -> String {
 }
 
 #[test]
+#[ignore = "needs the rehearsal"]
 fn an_appliance_is_installed_proven_kept_and_removed() {
     let host = Host::ready();
     let bundle = bundle();
@@ -448,6 +449,7 @@ fn audit_log_holds(host: &Host) {
 }
 
 #[test]
+#[ignore = "needs the rehearsal"]
 fn a_killed_install_is_finished_by_the_next_run() {
     let host = Host::ready();
     let bundle = bundle();

@@ -49,7 +49,7 @@ fn without_the_registry_client_there_is_no_tls() {
 }
 
 #[test]
-#[ignore = "needs the static binary that `scripts/test` makes"]
+#[ignore = "needs root and the static binary"]
 fn the_release_binary_starts_in_a_root_that_holds_nothing_else() {
     let binary = std::env::var_os("LFCTL_STATIC")
         .expect("no static binary: run the tests by `scripts/test`");

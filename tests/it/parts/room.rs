@@ -25,6 +25,7 @@ fn refused(desk: &Desk, arguments: &[&str], word: &str) {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_full_disk_leaves_nothing_that_looks_finished() {
     let desk = Desk::new();
     let small = Small::at(desk.path("small"), 256 << 10);
@@ -33,6 +34,7 @@ fn a_full_disk_leaves_nothing_that_looks_finished() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_disk_that_holds_the_parts_and_not_their_list_holds_none_of_them() {
     let desk = Desk::new();
     let room = taken(bytes(&desk, "a.tar"));
@@ -42,6 +44,7 @@ fn a_disk_that_holds_the_parts_and_not_their_list_holds_none_of_them() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn an_earlier_set_is_whole_when_the_list_of_the_next_finds_no_room() {
     let desk = Desk::new();
     fs::create_dir(desk.path("next")).unwrap();

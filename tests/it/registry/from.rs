@@ -118,6 +118,7 @@ impl Images {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_layout_gives_the_bundle_that_the_registry_gives() {
     let images = Images::new("layout");
     images.layout("layout");
@@ -152,6 +153,7 @@ fn a_layout_gives_the_bundle_that_the_registry_gives() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_layout_is_not_believed() {
     let images = Images::new("lies");
     let (code, words) = images.refused(&["--from", "oci:nowhere"]);
@@ -207,6 +209,7 @@ fn a_layout_is_not_believed() {
 }
 
 #[test]
+#[ignore = "needs a registry and Docker"]
 fn what_docker_has_is_bundled_with_its_layers_inflated() {
     let images = Images::new("docker");
     let _cleanup = Cleanup(&images.references);
@@ -259,6 +262,7 @@ fn what_docker_has_is_bundled_with_its_layers_inflated() {
 }
 
 #[test]
+#[ignore = "needs a registry and Podman"]
 fn what_podman_has_is_bundled_as_well() {
     let images = Images::new("podman");
     let podman = Podman::serve();

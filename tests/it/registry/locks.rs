@@ -10,6 +10,7 @@ use crate::support::bundle::{Parts, key};
 use crate::support::room::{PAGE, Small};
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_lock_knows_the_layers_that_were_checked() {
     let registry = pushed();
     let dir = tempfile::tempdir().unwrap();
@@ -48,6 +49,7 @@ fn a_lock_knows_the_layers_that_were_checked() {
 /// Where a tag moved, the layers that it kept are looked at again: its image
 /// may say something else of them than the one that was locked.
 #[test]
+#[ignore = "needs a registry"]
 fn a_lock_does_not_vouch_for_an_image_that_moved() {
     let registry = pushed();
     let dir = tempfile::tempdir().unwrap();
@@ -64,6 +66,7 @@ fn a_lock_does_not_vouch_for_an_image_that_moved() {
 
 /// A size that nobody checked would be signed, and refused by the host.
 #[test]
+#[ignore = "needs a registry"]
 fn a_lock_that_was_merged_wrong_is_not_believed() {
     let registry = pushed();
     let desk = Desk::new();
@@ -103,6 +106,7 @@ fn a_lock_that_was_merged_wrong_is_not_believed() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn locked_refuses_a_tag_that_moved() {
     let registry = pushed();
     let dir = tempfile::tempdir().unwrap();
@@ -130,6 +134,7 @@ fn locked_refuses_a_tag_that_moved() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_lock_holds_every_platform_it_was_made_for() {
     let registry = pushed();
     let arm = FakeImage::on("arm64", vec![FakeLayer::files(&[("arm", b"arm")])]);
@@ -207,6 +212,7 @@ fn spec_on(desk: &Desk, bytes: u64) -> Small {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_lock_that_cannot_be_written_is_found_before_anything_is_pulled() {
     let registry = pushed();
     let desk = Desk::new();
@@ -233,6 +239,7 @@ fn a_lock_that_cannot_be_written_is_found_before_anything_is_pulled() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_bundle_that_is_there_has_its_receipt_though_its_lock_finds_no_room() {
     let registry = pushed();
     let desk = Desk::new();

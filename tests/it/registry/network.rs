@@ -94,6 +94,7 @@ pub(super) fn assert_refused(output: &Output, words: &[&str]) {
 }
 
 #[test]
+#[ignore = "needs a registry and htpasswd"]
 fn a_registry_with_passwords_is_shown_the_one_of_docker_login() {
     let open = pushed();
     let desk = Desk::new();
@@ -117,6 +118,7 @@ fn a_registry_with_passwords_is_shown_the_one_of_docker_login() {
 
 /// As Harbor keeps what it has of other registries: below a project.
 #[test]
+#[ignore = "needs a registry"]
 fn a_mirror_may_keep_images_below_a_path() {
     let open = LocalRegistry::start();
     open.push("proxy/cache/rehearsal/app:1.0.0", &app(2));
@@ -149,6 +151,7 @@ fn a_scheme_before_a_mirror_is_a_mistake_of_the_command_line() {
 }
 
 #[test]
+#[ignore = "needs a registry and htpasswd"]
 fn a_credential_helper_is_asked_only_when_a_login_is_wanted() {
     let open = pushed();
     let desk = Desk::new();
@@ -314,6 +317,7 @@ pub(super) fn with_tls(open: &LocalRegistry, dir: &Path, more: &str) -> LocalReg
 }
 
 #[test]
+#[ignore = "needs a registry and openssl"]
 fn a_private_certificate_is_trusted_only_when_it_is_named() {
     let open = pushed();
     let desk = Desk::new();

