@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::InstallError;
-use super::plan::{Observed, Record, Standing};
-use super::steps::Steps;
+use super::bring_up::BringUp;
+use super::error::ChangeError;
+use super::observed::{Fit, Observed, Record};
+use super::release;
 use crate::appliance::state::Status;
 use crate::check::preflight::DiskNeed;
 use crate::engine::{
@@ -20,9 +21,11 @@ use crate::sys::host::{self, PortState};
 use crate::transfer::{load, plan as images};
 
 /// Looks up every name that the appliance wants.
-pub async fn existing<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Existing, InstallError> {
-    let (engine, stack) = (steps.engine, steps.bundle.stack());
-    let appliance = steps.appliance.name();
+pub async fn existing<E: ContainerEngine>(
+    change: &BringUp<'_, E>,
+) -> Result<Existing, ChangeError> {
+    let (engine, stack) = (change.engine, &change.target.stack);
+    let appliance = change.appliance.name();
     let names = Names { appliance };
     let mut found = Existing::default();
     let is_ours = |labels: &BTreeMap<String, String>| {
@@ -62,20 +65,20 @@ pub async fn existing<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Existi
     if job.is_some_and(|job| !is_ours(&job.labels)) {
         found.foreign.push(format!("container {}", names.job()));
     }
-    found.unrecorded = steps.before.is_none() && found.holds_any();
+    found.unrecorded = change.before.is_none() && found.holds_any();
     Ok(found)
 }
 
 /// What the plan needs to know.
 pub async fn observe<E: ContainerEngine>(
-    steps: &Steps<'_, E>,
+    change: &BringUp<'_, E>,
     existing: &Existing,
-) -> Result<Observed, InstallError> {
+) -> Result<Observed, ChangeError> {
     let mut images = BTreeMap::new();
-    for (key, image) in &steps.images {
-        let held = steps.engine.image(&image.id).await?;
+    for (key, image) in &change.target.images {
+        let held = change.engine.image(&image.id).await?;
         let tag_held = match image.tags.first() {
-            Some(tag) => steps
+            Some(tag) => change
                 .engine
                 .image(tag)
                 .await?
@@ -85,35 +88,39 @@ pub async fn observe<E: ContainerEngine>(
         images.insert(key.clone(), held.is_some() && tag_held);
     }
     let mut containers = BTreeMap::new();
-    for service in &steps.bundle.stack().services {
-        let standing = match (
+    for service in &change.target.stack.services {
+        let fit = match (
             existing.containers.get(&service.name),
-            steps.render(service),
+            change.target.render(service, &change.secrets),
         ) {
-            (Some(container), Ok(rendered)) => standing(container, &rendered.spec),
-            _ => Standing::Wrong,
+            (Some(container), Ok(rendered)) => fit(container, &rendered.spec),
+            _ => Fit::Wrong,
         };
-        containers.insert(service.name.clone(), standing);
+        containers.insert(service.name.clone(), fit);
     }
-    let record = match &steps.before {
-        Some(state) if state.bundle == steps.bundle.digest() => match state.status {
+    let record = match &change.before {
+        Some(state) if state.bundle == change.bundle.digest() => match state.status {
             Status::Installed => Record::Complete,
             // What was written down before its secrets were is written again.
-            Status::Installing if state.fingerprints != steps.fingerprints() => Record::None,
+            Status::Installing if state.fingerprints != change.fingerprints() => Record::None,
             Status::Installing => Record::Begun,
             Status::Uninstalled => Record::None,
         },
         _ => Record::None,
     };
+    let needs = disk_needs(change, &images, &existing.volumes).await?;
     Ok(Observed {
         images,
-        site_written: on_disk(&steps.appliance.site_path()).as_deref() == Some(steps.site_text),
-        secrets_complete: steps.appliance.secrets()?.as_ref() == Some(&steps.secrets),
+        needs,
+        release_recorded: release::is_recorded(change.paths, change.bundle)?,
+        site_written: on_disk(&change.appliance.site_path()).as_deref()
+            == Some(change.target.site_text.as_str()),
+        secrets_complete: change.appliance.secrets()?.as_ref() == Some(&change.secrets),
         networks: existing.networks.clone(),
         volumes: existing.volumes.clone(),
         containers,
         record,
-        unfinished: steps.appliance.journal().unfinished()?.is_some(),
+        unfinished: change.appliance.journal().unfinished()?.is_some(),
     })
 }
 
@@ -130,38 +137,38 @@ pub(super) fn fits(container: &Container, spec: &ContainerSpec) -> bool {
         && container.addresses.keys().all(is_own)
 }
 
-fn standing(container: &Container, spec: &ContainerSpec) -> Standing {
+fn fit(container: &Container, spec: &ContainerSpec) -> Fit {
     if !fits(container, spec) {
-        Standing::Wrong
+        Fit::Wrong
     } else if container.health == Some(HealthState::Healthy) {
-        Standing::Healthy
+        Fit::Healthy
     } else {
-        Standing::Running
+        Fit::Running
     }
 }
 
 /// What the disks must hold until the install is through.
-pub async fn disk_needs<E: ContainerEngine>(
-    steps: &Steps<'_, E>,
-    observed: &Observed,
-) -> Result<Vec<DiskNeed>, InstallError> {
-    let held = &observed.images;
-    let manifest = steps.bundle.manifest();
+async fn disk_needs<E: ContainerEngine>(
+    change: &BringUp<'_, E>,
+    held: &BTreeMap<String, bool>,
+    volumes: &BTreeMap<String, bool>,
+) -> Result<Vec<DiskNeed>, ChangeError> {
+    let manifest = change.bundle.manifest();
     let missing = manifest
         .images
         .iter()
         .filter(|(key, _)| !held.get(*key).copied().unwrap_or(false))
         .map(|(_, image)| image);
-    let route = LoadRoute::of(steps.facts);
-    let chains = load::chains(steps.engine, route).await?;
+    let route = LoadRoute::of(change.facts);
+    let chains = load::chains(change.engine, route).await?;
     let engine_bytes = images::room(missing, route, &chains);
     // Volumes that exist hold their data already.
-    let data = if observed.volumes.values().all(|exists| *exists) {
+    let data = if volumes.values().all(|exists| *exists) {
         0
     } else {
-        steps.bundle.stack().requires.data_mib * 1024 * 1024
+        change.target.stack.requires.data_mib * 1024 * 1024
     };
-    let root = &steps.facts.data_root;
+    let root = &change.facts.data_root;
     let disk = Disk::of(Path::new(root)).ok();
     Ok(vec![DiskNeed::on(
         disk.as_ref(),
@@ -177,7 +184,7 @@ pub fn port(
     existing: &Existing,
     gateway: &str,
     listen: SocketAddr,
-) -> Result<Option<(SocketAddr, PortState)>, InstallError> {
+) -> Result<Option<(SocketAddr, PortState)>, ChangeError> {
     // The own gateway goes before its successor comes, on whatever address of
     // that port it listens.
     let suffix = format!(":{}", listen.port());

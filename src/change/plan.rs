@@ -1,184 +1,113 @@
-//! The plan of a change: which steps there are and which are done already.
+//! Plans: the steps of a change in order, and which are done already.
 //!
-//! Pure: a plan is made from values and does nothing. `apply` runs it, and
-//! `--dry-run` prints it.
-
-use std::collections::BTreeMap;
+//! A plan is made from values and does nothing. The runner does its steps and
+//! no others, and `--dry-run` prints it.
 
 use serde::Serialize;
 
-use crate::stack::{Stack, Stage};
+use crate::appliance::journal::OnBreak;
+use crate::check::preflight::DiskNeed;
 
-/// One step of an install. Every step may be run again.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(tag = "step", content = "of", rename_all = "kebab-case")]
-pub enum Step {
-    /// Write down what is about to be installed.
-    Intend,
-    /// Send the images that the engine lacks.
-    LoadImages,
-    /// Write `site.toml`.
-    WriteSite,
-    /// Generate the secrets that are missing.
-    WriteSecrets,
-    /// Make a network, by engine name.
-    CreateNetwork(String),
-    /// Make a volume, by engine name.
-    CreateVolume(String),
-    /// Make and start the container of a service.
-    StartService(String),
-    /// Wait until its health check holds.
-    AwaitHealthy(String),
-    /// Run the migration job to its end.
-    Migrate,
-    /// Read both schemas and compare them with the release.
-    CheckSchemas,
-    /// Ask web for its version.
-    ProbeVersion,
-    /// Send one event and read it back.
-    ProbeEvent,
-    /// Write `state.json`.
-    Commit,
+/// Which part of a change a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Touches nothing that serves.
+    Stage,
+    /// From the first thing that is touched to the commit.
+    Window,
+    /// After the commit: may fail without harm.
+    Settle,
 }
 
-impl Step {
+/// What a step will cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Estimate {
+    /// Bytes by filesystem.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disk: Vec<DiskNeed>,
+    /// Seconds, a rough guess; none where there is nothing to go by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// The appliance answers no requests meanwhile.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub down: bool,
+}
+
+/// A step as a value.
+pub trait Step: Clone + PartialEq + Serialize {
     /// Stable name for the journal and for programs.
-    pub fn id(&self) -> String {
-        match self {
-            Self::Intend => "intend".to_owned(),
-            Self::LoadImages => "load".to_owned(),
-            Self::WriteSite => "write-site".to_owned(),
-            Self::WriteSecrets => "write-secrets".to_owned(),
-            Self::CreateNetwork(name) => format!("network:{name}"),
-            Self::CreateVolume(name) => format!("volume:{name}"),
-            Self::StartService(name) => format!("start:{name}"),
-            Self::AwaitHealthy(name) => format!("healthy:{name}"),
-            Self::Migrate => "migrate".to_owned(),
-            Self::CheckSchemas => "check-schemas".to_owned(),
-            Self::ProbeVersion => "probe:version".to_owned(),
-            Self::ProbeEvent => "probe:event".to_owned(),
-            Self::Commit => "commit".to_owned(),
-        }
-    }
-
-    /// Whether carrying it out reports its own progress.
-    pub fn reports_itself(&self) -> bool {
-        matches!(self, Self::LoadImages)
-    }
-
+    fn id(&self) -> String;
     /// What it does, in the operator's words.
-    pub fn label(&self) -> String {
-        match self {
-            Self::Intend => "record what is to be installed".to_owned(),
-            Self::LoadImages => "load images".to_owned(),
-            Self::WriteSite => "write site.toml".to_owned(),
-            Self::WriteSecrets => "generate secrets".to_owned(),
-            Self::CreateNetwork(name) => format!("create network {name}"),
-            Self::CreateVolume(name) => format!("create volume {name}"),
-            Self::StartService(name) => format!("start {name}"),
-            Self::AwaitHealthy(name) => format!("wait until {name} is healthy"),
-            Self::Migrate => "migrate the databases".to_owned(),
-            Self::CheckSchemas => "check both schemas".to_owned(),
-            Self::ProbeVersion => "ask web for its version".to_owned(),
-            Self::ProbeEvent => "send an event and read it back".to_owned(),
-            Self::Commit => "record the installed release".to_owned(),
-        }
+    fn label(&self) -> String;
+    /// Which part of a change it belongs to.
+    fn phase(&self) -> Phase;
+    /// Whether carrying it out reports its own progress.
+    fn reports_itself(&self) -> bool {
+        false
     }
-}
-
-/// What is there before the plan is made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// Whether the engine holds the image, by image key.
-    pub images: BTreeMap<String, bool>,
-    /// Whether `site.toml` on disk equals the one to be written.
-    pub site_written: bool,
-    /// Whether every secret that the stack names exists.
-    pub secrets_complete: bool,
-    /// Networks of the plan by engine name, and whether each exists.
-    pub networks: BTreeMap<String, bool>,
-    /// Volumes of the plan by engine name, and whether each exists.
-    pub volumes: BTreeMap<String, bool>,
-    /// Containers by service.
-    pub containers: BTreeMap<String, Standing>,
-    /// What `state.json` says of this bundle.
-    pub record: Record,
-    /// A change of this appliance broke off: whatever looks right now has not
-    /// proven itself.
-    pub unfinished: bool,
-}
-
-/// What `state.json` says of a bundle.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Record {
-    /// It does not name it.
-    #[default]
-    None,
-    /// Its install began.
-    Begun,
-    /// Its install reached its end.
-    Complete,
-}
-
-/// How the container of a service stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It runs as defined, and its health check holds.
-    Healthy,
-    /// It runs as defined, and its health check does not hold (yet).
-    Running,
-    /// Missing, stopped, or defined otherwise.
-    Wrong,
+    /// Whether it is the atomic write behind which nothing is undone.
+    fn is_commit(&self) -> bool {
+        false
+    }
+    /// Whether the journal itself is gone once it is done.
+    fn ends_journal(&self) -> bool {
+        false
+    }
 }
 
 /// A step and whether there is anything left to do in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Planned {
+#[serde(rename_all = "kebab-case")]
+pub struct Planned<S> {
     /// The step.
     #[serde(flatten)]
-    pub step: Step,
+    pub step: S,
+    /// Which part of the change it belongs to.
+    pub phase: Phase,
     /// Nothing is left to do.
     pub done: bool,
+    /// What it will cost.
+    #[serde(flatten)]
+    pub estimate: Estimate,
 }
 
-/// The steps of an install, in order.
+/// The steps of a change, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Plan {
+#[serde(rename_all = "kebab-case")]
+pub struct Plan<S> {
+    /// `install`, `uninstall`, …
+    pub command: String,
+    /// What becomes of a run that breaks off before its commit.
+    pub on_break: OnBreak,
     /// The steps.
-    pub steps: Vec<Planned>,
+    pub steps: Vec<Planned<S>>,
 }
 
-impl Plan {
-    /// The plan that brings `stack` up from what was observed.
-    pub fn install(stack: &Stack, observed: &Observed) -> Self {
-        let mut plan = Self { steps: Vec::new() };
-        plan.push(Step::Intend, observed.record != Record::None);
-        plan.push(
-            Step::LoadImages,
-            observed.images.values().all(|present| *present),
-        );
-        plan.push(Step::WriteSite, observed.site_written);
-        plan.push(Step::WriteSecrets, observed.secrets_complete);
-        for (name, exists) in &observed.networks {
-            plan.push(Step::CreateNetwork(name.clone()), *exists);
+impl<S: Step> Plan<S> {
+    /// A plan without steps.
+    pub fn new(command: &str, on_break: OnBreak) -> Self {
+        Self {
+            command: command.to_owned(),
+            on_break,
+            steps: Vec::new(),
         }
-        for (name, exists) in &observed.volumes {
-            plan.push(Step::CreateVolume(name.clone()), *exists);
-        }
-        plan.stage(stack, Stage::Data, observed);
-        // Volumes that were made anew hold no schema, whatever was recorded.
-        let committed =
-            observed.record == Record::Complete && observed.volumes.values().all(|exists| *exists);
-        plan.push(Step::Migrate, committed);
-        plan.push(Step::CheckSchemas, committed);
-        plan.stage(stack, Stage::App, observed);
-        plan.stage(stack, Stage::Edge, observed);
-        // What started anew must prove itself anew.
-        let untouched = !observed.unfinished && plan.steps.iter().all(|planned| planned.done);
-        plan.push(Step::ProbeVersion, untouched);
-        plan.push(Step::ProbeEvent, untouched);
-        plan.push(Step::Commit, untouched && committed);
-        plan
+    }
+
+    /// Appends a step.
+    pub fn push(&mut self, step: S, done: bool) {
+        self.push_with(step, done, Estimate::default());
+    }
+
+    /// Appends a step of a known cost.
+    pub fn push_with(&mut self, step: S, done: bool, estimate: Estimate) {
+        self.steps.push(Planned {
+            phase: step.phase(),
+            step,
+            done,
+            estimate,
+        });
     }
 
     /// Whether nothing is left to do.
@@ -186,25 +115,17 @@ impl Plan {
         self.steps.iter().all(|planned| planned.done)
     }
 
-    fn push(&mut self, step: Step, done: bool) {
-        self.steps.push(Planned { step, done });
+    /// Seconds that the steps left to do are expected to take.
+    pub fn seconds(&self) -> u64 {
+        let left = self.steps.iter().filter(|planned| !planned.done);
+        left.filter_map(|planned| planned.estimate.seconds).sum()
     }
 
-    fn stage(&mut self, stack: &Stack, stage: Stage, observed: &Observed) {
-        let standing = |name: &str| {
-            observed
-                .containers
-                .get(name)
-                .copied()
-                .unwrap_or(Standing::Wrong)
-        };
-        for service in stack.stage(stage) {
-            let done = standing(&service.name) != Standing::Wrong;
-            self.push(Step::StartService(service.name.clone()), done);
-        }
-        for service in stack.stage(stage) {
-            let done = standing(&service.name) == Standing::Healthy;
-            self.push(Step::AwaitHealthy(service.name.clone()), done);
-        }
+    /// Seconds of them in which the appliance answers no requests.
+    pub fn downtime(&self) -> u64 {
+        let left = self.steps.iter().filter(|planned| !planned.done);
+        left.filter(|planned| planned.estimate.down)
+            .filter_map(|planned| planned.estimate.seconds)
+            .sum()
     }
 }

@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(250);
 
 /// The order in which services end: first what takes requests, then what
 /// works on them, datastores last.
-pub fn order(stack: &Stack) -> Vec<&str> {
+pub(super) fn order(stack: &Stack) -> Vec<&str> {
     [Stage::Edge, Stage::App, Stage::Data]
         .into_iter()
         .flat_map(|stage| {
@@ -25,7 +25,7 @@ pub fn order(stack: &Stack) -> Vec<&str> {
 }
 
 /// Ends a container as its service wants it. Ended already is not an error.
-pub async fn stop<E: ContainerEngine>(
+pub(super) async fn stop<E: ContainerEngine>(
     engine: &E,
     container: &Container,
     rule: &Stop,

@@ -7,10 +7,8 @@ use crate::bundle::open::Bundle;
 use crate::host::Host;
 use crate::host::audit::Deed;
 use crate::host::releases::{Releases, ReleasesError};
-use crate::host::trust::TrustStore;
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, notice};
-use crate::sign::{KeyId, TrustStatement};
 
 /// Whether an older release may come.
 #[derive(Debug, clap::Args)]
@@ -80,65 +78,6 @@ impl Exceptions {
             })?;
         }
         Ok(())
-    }
-}
-
-/// Writes down which release was taken, and does what its signer says of
-/// keys. Nothing of a bundle that was trusted blindly counts. Doing it again
-/// changes nothing.
-pub(super) fn accept(context: &Context, bundle: &Bundle) -> Result<(), Failure> {
-    let Some(signer) = bundle.key_id() else {
-        return Ok(());
-    };
-    let manifest = bundle.manifest();
-    let host = Host::lock(&context.paths)?;
-    let mut store = context.trust_store()?;
-    // A key that was named for this one run says nothing about the host.
-    if store.is_trusted(signer) {
-        // First, because the release is here even if its keys cannot be had.
-        host.record(&manifest.release, bundle.digest())?;
-        let said = Said {
-            statement: &manifest.trust,
-            signer,
-            bundle: Some(bundle.digest()),
-        };
-        said.apply(context, &host, &mut store)?;
-    }
-    Ok(())
-}
-
-/// What somebody says of keys.
-pub(super) struct Said<'a> {
-    pub(super) statement: &'a TrustStatement,
-    pub(super) signer: KeyId,
-    /// The bundle that says it, if one does.
-    pub(super) bundle: Option<Digest>,
-}
-
-impl Said<'_> {
-    /// Does it, after saying and writing down each change.
-    pub(super) fn apply(
-        &self,
-        context: &Context,
-        host: &Host<'_>,
-        store: &mut TrustStore,
-    ) -> Result<(), Failure> {
-        store.apply(self.statement, self.signer, |change| {
-            let text = change.to_string();
-            notice(
-                context.reporter.as_ref(),
-                Level::Warning,
-                "trust.changed",
-                &text,
-            );
-            host.audit(Deed {
-                command: "trust".to_owned(),
-                bundle: self.bundle,
-                key: Some(self.signer.to_string()),
-                result: text,
-            })?;
-            Ok(())
-        })
     }
 }
 

@@ -7,20 +7,19 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use jiff::Timestamp;
 
-use super::accept::{AcceptArg, accept, signer};
+use super::accept::{AcceptArg, signer};
 use super::args::{BaseArg, BundleArg, NameArg};
 use super::failure::{Failure, Kind};
 use super::findings::refuse_if_blocked;
 use super::signal::unless_asked_to_stop;
-use super::{Context, wizard};
+use super::{Context, changing, wizard};
 use crate::appliance::state::Status;
 use crate::appliance::{Appliance, journal::Unfinished};
 use crate::bundle::open::Bundle;
-use crate::change::apply::{self, Interrupt};
 use crate::change::observe;
-use crate::change::plan::Plan;
-use crate::change::steps::Steps;
-use crate::change::{InstallError, probe};
+use crate::change::plan::{Plan, Step as _};
+use crate::change::runner::Purpose;
+use crate::change::{Blueprint, BringUp, Step as ChangeStep, install, update_check};
 use crate::check::preflight::{self, DiskNeed, Inputs};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
@@ -76,17 +75,23 @@ impl Args {
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
-        let mut steps = Steps {
+        let secrets_now = secrets(&appliance, &bundle, &site.config)?;
+        let mut change = BringUp {
             engine: &engine,
             facts: &facts,
             appliance: &appliance,
+            paths: &context.paths,
             bundle: &bundle,
             bases: &bases,
-            site: &site.config,
-            site_text: &site.text,
-            tls: site.tls.as_ref(),
-            secrets: secrets(&appliance, &bundle, &site.config)?,
-            images: images::known(&engine, &bundle, &facts, before.as_ref()).await?,
+            target: Blueprint {
+                appliance: appliance.name().to_owned(),
+                stack: bundle.stack().clone(),
+                site: site.config,
+                site_text: site.text,
+                tls: site.tls,
+                images: images::known(&engine, &bundle, &facts, before.as_ref()).await?,
+            },
+            secrets: secrets_now,
             before,
             reporter: context.reporter.as_ref(),
         };
@@ -94,7 +99,7 @@ impl Args {
             plan,
             needs,
             findings,
-        } = survey(&steps).await?;
+        } = survey(&change).await?;
         if self.dry_run {
             print_plan(context, &plan, &needs, &findings)?;
         }
@@ -103,11 +108,9 @@ impl Args {
             return Ok(());
         }
         if plan.is_done() {
-            // The run that installed it may have ended before it came to this.
-            accept(context, &bundle)?;
-            steps.mend_time()?;
+            change.write_time_again()?;
             notice(
-                steps.reporter,
+                change.reporter,
                 Level::Info,
                 "install.unchanged",
                 format!(
@@ -116,14 +119,14 @@ impl Args {
                     appliance.name()
                 ),
             );
-            return judge_update_check(&steps).await;
+            return judge_update_check(&change).await;
         }
         let _lock = appliance.lock()?;
         // Another lfctl may have been at work until now: look again, and never
         // write secrets over those that it made.
-        steps.before = appliance.state()?;
-        steps.secrets = secrets(&appliance, &bundle, &site.config)?;
-        let Survey { plan, findings, .. } = survey(&steps).await?;
+        change.before = appliance.state()?;
+        change.secrets = secrets(&appliance, &bundle, &change.target.site)?;
+        let Survey { plan, findings, .. } = survey(&change).await?;
         refuse_if_blocked(context, &findings)?;
         exceptions.write_down(context, &bundle)?;
         let deed = |result: String| Deed {
@@ -133,7 +136,12 @@ impl Args {
             result,
         };
         let write = |deed| audit::append(&appliance.audit_path(), deed);
-        let result = carry_out(context, &plan, &mut steps).await;
+        let purpose = Purpose {
+            bundle: Some(bundle.digest()),
+            release: Some(bundle.manifest().release.clone()),
+        };
+        let work = changing::run(context, &appliance, &plan, purpose, &mut change);
+        let result = Box::pin(work).await;
         let audited = write(deed(
             result
                 .as_ref()
@@ -143,7 +151,7 @@ impl Args {
         audited?;
         // Not before it is in the log that the release is installed: the
         // answer may be long in coming.
-        let judged = unless_asked_to_stop(Box::pin(judge_update_check(&steps))).await;
+        let judged = unless_asked_to_stop(Box::pin(judge_update_check(&change))).await;
         let judged = judged.unwrap_or_else(|| {
             Err(Failure::new(
                 Kind::Interrupted,
@@ -158,7 +166,7 @@ impl Args {
             write(deed(failure.first_line()))?;
             return Err(failure.of_appliance(appliance.name()));
         }
-        say_where(&steps);
+        say_where(&change);
         Ok(())
     }
 
@@ -219,27 +227,27 @@ fn read_site(path: &Path) -> Result<String, Failure> {
 
 /// What is there, what that means, and what is to be done about it.
 struct Survey {
-    plan: Plan,
+    plan: Plan<ChangeStep>,
     needs: Vec<DiskNeed>,
     findings: Vec<Finding>,
 }
 
-async fn survey<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Survey, Failure> {
-    let existing = observe::existing(steps).await?;
-    let observed = observe::observe(steps, &existing).await?;
-    let needs = observe::disk_needs(steps, &observed).await?;
-    let mut findings = findings(steps, &existing, &needs)?;
-    let sources = images::sources(steps.bundle, steps.bases)?;
-    let missing = missing_layers(steps.engine, steps.facts, &sources).await?;
-    let complete = preflight::complete(steps.bundle.manifest(), &missing);
+async fn survey<E: ContainerEngine>(change: &BringUp<'_, E>) -> Result<Survey, Failure> {
+    let existing = observe::existing(change).await?;
+    let observed = observe::observe(change, &existing).await?;
+    let needs = observed.needs.clone();
+    let mut findings = findings(change, &existing, &needs)?;
+    let sources = images::sources(change.bundle, change.bases)?;
+    let missing = missing_layers(change.engine, change.facts, &sources).await?;
+    let complete = preflight::complete(change.bundle.manifest(), &missing);
     findings.splice(0..0, complete);
     findings.extend(preflight::age(
-        steps.bundle.manifest().created,
+        change.bundle.manifest().created,
         Timestamp::now(),
     ));
     Ok(Survey {
         findings,
-        plan: Plan::install(steps.bundle.stack(), &observed),
+        plan: install::plan(change.bundle.stack(), &observed),
         needs,
     })
 }
@@ -257,12 +265,12 @@ fn secrets(
 }
 
 fn findings<E: ContainerEngine>(
-    steps: &Steps<'_, E>,
+    change: &BringUp<'_, E>,
     existing: &Existing,
     needs: &[DiskNeed],
 ) -> Result<Vec<Finding>, Failure> {
-    let stack = steps.bundle.stack();
-    let unfinished: Option<Unfinished> = steps
+    let stack = change.bundle.stack();
+    let unfinished: Option<Unfinished> = change
         .appliance
         .journal()
         .unfinished()?
@@ -272,26 +280,26 @@ fn findings<E: ContainerEngine>(
         .unwrap_or_default();
     let gateway = &stack.langfuse.gateway;
     Ok(preflight::examine(&Inputs {
-        appliance: steps.appliance.name(),
-        manifest: steps.bundle.manifest(),
-        bundle: steps.bundle.digest(),
+        appliance: change.appliance.name(),
+        manifest: change.bundle.manifest(),
+        bundle: change.bundle.digest(),
         stack,
-        engine: steps.facts,
-        state: steps.before.as_ref(),
+        engine: change.facts,
+        state: change.before.as_ref(),
         unfinished: unfinished.as_ref(),
         cpu_flags: &cpu_flags,
         needs,
-        port: observe::port(existing, gateway, steps.site.listen)?,
-        secrets_exist: steps.appliance.secrets_path().exists(),
-        tls: steps.site.tls.is_some(),
+        port: observe::port(existing, gateway, change.target.site.listen)?,
+        secrets_exist: change.appliance.secrets_path().exists(),
+        tls: change.target.site.tls.is_some(),
         existing,
-        fingerprints: &steps.fingerprints(),
+        fingerprints: &change.fingerprints(),
     }))
 }
 
 fn print_plan(
     context: &Context,
-    plan: &Plan,
+    plan: &Plan<ChangeStep>,
     needs: &[DiskNeed],
     findings: &[Finding],
 ) -> Result<(), Failure> {
@@ -318,52 +326,14 @@ fn print_plan(
     context.print_line(&document, &text)
 }
 
-async fn carry_out<E: ContainerEngine>(
-    context: &Context,
-    plan: &Plan,
-    steps: &mut Steps<'_, E>,
-) -> Result<(), Failure> {
-    let interrupt = Interrupt::default();
-    let reporter = steps.reporter;
-    {
-        let work = async {
-            apply::apply(plan, steps, &interrupt).await?;
-            // The release runs now, whatever comes of its update check.
-            accept(context, steps.bundle)
-        };
-        tokio::pin!(work);
-        let mut asked = false;
-        loop {
-            tokio::select! {
-                result = &mut work => return result,
-                () = super::signal::asked_to_stop() => {
-                    if asked {
-                        return Err(Failure::from(InstallError::Interrupted {
-                            after: "the second signal".to_owned(),
-                        }));
-                    }
-                    asked = true;
-                    interrupt.ask();
-                    notice(
-                        reporter,
-                        Level::Warning,
-                        "install.interrupt",
-                        "stopping after the current step; once more to stop at once",
-                    );
-                }
-            }
-        }
-    }
-}
-
 /// The mission's own question, asked of what was just installed.
-async fn judge_update_check<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<(), Failure> {
+async fn judge_update_check<E: ContainerEngine>(change: &BringUp<'_, E>) -> Result<(), Failure> {
     let step = Step::start(
-        steps.reporter,
+        change.reporter,
         "probe:update-check",
         "let web call its update check",
     );
-    let check = probe::update_check(steps).await?;
+    let check = update_check(change).await?;
     let detail = format!("{}, {} ms", check.verdict, check.elapsed_ms);
     if check.verdict == UpdateVerdict::Graceful {
         step.finish(Outcome::Done, Some(detail));
@@ -372,7 +342,7 @@ async fn judge_update_check<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<
     step.finish(Outcome::Failed, Some(detail));
     if let UpdateVerdict::Slow | UpdateVerdict::Unproven = check.verdict {
         notice(
-            steps.reporter,
+            change.reporter,
             Level::Warning,
             "install.update-check",
             format!(
@@ -386,16 +356,16 @@ async fn judge_update_check<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<
         Kind::Blocked,
         format!(
             "{} is installed and runs, but its update check does not fail as it must: {}",
-            steps.bundle.manifest().release,
+            change.bundle.manifest().release,
             check.verdict
         ),
     )
     .hint("see what answers it: `lfctl doctor --only egress.update-check`"))
 }
 
-fn say_where<E: ContainerEngine>(steps: &Steps<'_, E>) {
+fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
     debug_assert!(matches!(
-        steps
+        change
             .appliance
             .state()
             .ok()
@@ -406,21 +376,21 @@ fn say_where<E: ContainerEngine>(steps: &Steps<'_, E>) {
     let lines = [
         format!(
             "{} runs at {}",
-            steps.bundle.manifest().release,
-            steps.site.url
+            change.bundle.manifest().release,
+            change.target.site.url
         ),
         format!(
             "sign in as {}; the password is `admin-password` in {}",
-            steps.site.admin.email,
-            show(&steps.appliance.secrets_path())
+            change.target.site.admin.email,
+            show(&change.appliance.secrets_path())
         ),
         format!(
             "to examine it: lfctl doctor --name {}",
-            steps.appliance.name()
+            change.appliance.name()
         ),
     ];
     for line in lines {
-        notice(steps.reporter, Level::Info, "install.done", line);
+        notice(change.reporter, Level::Info, "install.done", line);
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod args;
 pub mod bundle;
+mod changing;
 pub mod completions;
 pub mod doctor;
 pub mod failure;
@@ -29,8 +30,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::change::release;
 use crate::engine::EngineTarget;
-use crate::host::trust::{TrustPolicy, TrustStore};
+use crate::host::trust::TrustStore;
 use crate::report::event::{Event, Reporter, SCHEMA, Silent};
 use crate::report::human::{Human, Quiet};
 use crate::report::json::JsonLines;
@@ -147,10 +149,7 @@ impl Context {
 
     /// The keys of this host, and how many of their holders have to sign.
     fn trust_store(&self) -> Result<TrustStore, Failure> {
-        let paths = &self.paths;
-        let store = TrustStore::load(&paths.trusted_keys(), &paths.revoked_keys())?;
-        let file = paths.trust_policy();
-        Ok(store.under(TrustPolicy::load(&file)?, file))
+        Ok(release::trust_store(&self.paths)?)
     }
 
     /// Writes one document to stdout: `value` as JSON with `--json`, else

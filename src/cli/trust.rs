@@ -7,10 +7,10 @@ use fs_err as fs;
 use serde::Serialize;
 
 use super::Context;
-use super::accept::Said;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
 use crate::bundle::parts::signature_path;
+use crate::change::release::SignedStatement;
 use crate::host::Host;
 use crate::host::audit::Deed;
 use crate::host::trust::TrustStore;
@@ -359,12 +359,12 @@ impl ApplyArgs {
                 )
                 .hint("make one with `lfctl trust statement`")
             })?;
-        let said = Said {
+        let said = SignedStatement {
             statement: &statement,
             signer,
             bundle: None,
         };
-        said.apply(context, &host, &mut store)?;
+        said.apply(context.reporter.as_ref(), &host, &mut store)?;
         list(context, &store)
     }
 

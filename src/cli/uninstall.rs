@@ -5,12 +5,11 @@ use std::io::IsTerminal;
 
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
-use super::signal::unless_asked_to_stop;
-use super::{Context, place};
+use super::{Context, changing, place};
 use crate::appliance::Appliance;
-use crate::appliance::journal::Record;
 use crate::appliance::state::{State, Status};
-use crate::change::uninstall::{self, Removal};
+use crate::change::runner::Purpose;
+use crate::change::uninstall::{self, Removal, Uninstall};
 use crate::engine::docker::Docker;
 use crate::host::audit::{self, Deed};
 
@@ -53,32 +52,19 @@ impl Args {
         let _lock = appliance.lock()?;
         // The question may have stood there for a while: look again.
         let (state, removal) = self.look(&engine, &appliance).await?;
-        let journal = appliance.journal();
-        journal.append(Record::RunBegin {
-            command: "uninstall".to_owned(),
-            bundle: None,
-            release: state.as_ref().map(|state| state.release.clone()),
-            lfctl: env!("CARGO_PKG_VERSION").to_owned(),
-        })?;
         let bundle = state.as_ref().map(|state| state.bundle);
-        let reporter = context.reporter.as_ref();
-        let work = uninstall::remove(&engine, &appliance, state, &removal, reporter);
-        let result = match unless_asked_to_stop(Box::pin(work)).await {
-            Some(result) => result.map_err(Failure::from),
-            None => Err(Failure::new(
-                Kind::Interrupted,
-                format!("interrupted: `{}` is removed in part", appliance.name()),
-            )
-            .hint("run the same command again: it goes on where it stopped")),
+        let purpose = Purpose {
+            bundle,
+            release: state.as_ref().map(|state| state.release.clone()),
         };
-        if !(self.purge && result.is_ok()) {
-            let recorded = journal.append(Record::RunEnd {
-                complete: result.is_ok(),
-            });
-            if result.is_ok() {
-                recorded?;
-            }
-        }
+        let plan = uninstall::plan(&removal, state.is_some());
+        let mut actions = Uninstall {
+            engine: &engine,
+            appliance: &appliance,
+            state,
+        };
+        let work = changing::run(context, &appliance, &plan, purpose, &mut actions);
+        let result = Box::pin(work).await;
         let deed = Deed {
             command: if self.purge {
                 "uninstall --purge"

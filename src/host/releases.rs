@@ -119,6 +119,12 @@ impl Releases {
         }
     }
 
+    /// Whether this release, or a later one of its name, was here.
+    pub fn has_seen(&self, release: &Release) -> bool {
+        let seen = self.releases.get(&release.name);
+        seen.is_some_and(|seen| seen.counter >= release.counter)
+    }
+
     /// Writes down that this release was taken, unless a higher one was.
     pub(super) fn record(
         path: &Path,

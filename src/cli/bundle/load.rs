@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bundle::open::Bundle;
+use crate::change::release;
 use crate::check::preflight::{DiskNeed, age, complete, examine_load};
 use crate::cli::Context;
-use crate::cli::accept::{AcceptArg, accept};
+use crate::cli::accept::AcceptArg;
 use crate::cli::args::BaseArg;
 use crate::cli::bundle::Which;
 use crate::cli::failure::{Failure, Kind};
@@ -89,7 +90,7 @@ impl Args {
             Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
                 .hint("run the same command again; it goes on where this one stopped")
         })??;
-        accept(context, &bundle)?;
+        release::record(&context.paths, context.reporter.as_ref(), &bundle)?;
         let outcome = Outcome {
             event: "loaded",
             bundle: bundle.digest(),

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::{Failure, Kind};
 use crate::appliance::ApplianceError;
+use crate::appliance::journal::JournalError;
 use crate::bundle::OpenError;
-use crate::change::InstallError;
+use crate::change::ChangeError;
 use crate::engine::EngineError;
 use crate::host::HostError;
 use crate::host::releases::ReleasesError;
@@ -158,6 +159,23 @@ impl From<HostError> for Failure {
     }
 }
 
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Io(error) => error.into(),
+            JournalError::Newer { .. } => Self::from_error(Kind::Failed, &error)
+                .hint("use the lfctl that wrote it, or a later one, on this host"),
+            JournalError::Damaged { ref path, .. } => {
+                let hint = format!(
+                    "find out what changed {}; if a backup has it whole, put that back",
+                    path.display()
+                );
+                Self::from_error(Kind::Failed, &error).hint(hint)
+            }
+        }
+    }
+}
+
 impl From<ApplianceError> for Failure {
     fn from(error: ApplianceError) -> Self {
         match error {
@@ -208,29 +226,39 @@ impl From<SecretError> for Failure {
     }
 }
 
-impl From<InstallError> for Failure {
-    fn from(error: InstallError) -> Self {
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
         const AGAIN: &str = "run the same command again: it goes on where it stopped";
         match error {
-            InstallError::Engine(error) => error.into(),
-            InstallError::Appliance(error) => error.into(),
-            InstallError::Bundle(error) => error.into(),
-            InstallError::Load(error) => error.into(),
-            InstallError::Io(error) => error.into(),
-            InstallError::Interrupted { .. } => {
+            ChangeError::Engine(error) => error.into(),
+            ChangeError::Appliance(error) => error.into(),
+            ChangeError::Bundle(error) => error.into(),
+            ChangeError::Load(error) => error.into(),
+            ChangeError::Io(error) => error.into(),
+            ChangeError::Journal(error) => error.into(),
+            ChangeError::Host(error) => error.into(),
+            ChangeError::Releases(error) => error.into(),
+            ChangeError::Trust(error) => error.into(),
+            ChangeError::Interrupted { .. } => {
                 Self::from_error(Kind::Interrupted, &error).hint(AGAIN)
             }
-            InstallError::Unhealthy { ref service, .. } => {
+            ChangeError::Unhealthy { ref service, .. } => {
                 let hint = format!("read more of its log with `lfctl logs {service}`; {AGAIN}");
                 Self::from_error(Kind::Failed, &error).hint(hint)
             }
-            InstallError::Migration { .. } => Self::from_error(Kind::Failed, &error).hint(
+            ChangeError::Migration { .. } => Self::from_error(Kind::Failed, &error).hint(
                 "mend what the log names; running the same command again migrates from there",
             ),
-            InstallError::Schema { .. } | InstallError::Probe { .. } => {
+            ChangeError::Schema { .. } | ChangeError::Probe { .. } => {
                 Self::from_error(Kind::Failed, &error).hint("see what is wrong: `lfctl doctor`")
             }
-            InstallError::Render(_) => Self::from_error(Kind::Bug, &error),
+            ChangeError::Render(_) => Self::from_error(Kind::Bug, &error),
+            ChangeError::RolledBack { .. } => Self::from_error(Kind::RolledBack, &error)
+                .hint("the release from before runs; see `lfctl doctor`"),
+            ChangeError::RollbackFailed { .. } => Self::from_error(Kind::RollbackFailed, &error)
+                .hint("remove what stands in the way, then go on with `lfctl recover`"),
+            ChangeError::UnknownStep { .. } => Self::from_error(Kind::Failed, &error)
+                .hint("use the lfctl that began the change, or a later one"),
         }
     }
 }
@@ -289,8 +317,8 @@ mod tests {
         let pairs: &[(Failure, Failure)] = &[
             (read().into(), wrong().into()),
             (
-                InstallError::from(read()).into(),
-                InstallError::from(wrong()).into(),
+                ChangeError::from(read()).into(),
+                ChangeError::from(wrong()).into(),
             ),
             (
                 PartError::Verify(read()).into(),

@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use super::InstallError;
-use super::steps::{Done, Steps};
+use super::BringUp;
+use crate::change::error::ChangeError;
+use crate::change::runner::Done;
 use crate::engine::ContainerEngine;
 use crate::facts::installed::here;
 use crate::langfuse::http::Basic;
 use crate::langfuse::schema::{SchemaVerdict, schema_state};
 use crate::langfuse::{self, Door, TraceId, UpdateCheck};
-use crate::render::Names;
-use crate::report::event::Outcome;
 
 /// Time for an event to come back. A legacy trace takes up to seven seconds
 /// on an idle host.
@@ -19,49 +18,50 @@ const READ_BACK: Duration = Duration::from_secs(60);
 /// Beyond the client timeouts of Langfuse's own HTTP client.
 const UPDATE_CHECK: Duration = Duration::from_secs(35);
 
-fn failed(what: &str, why: impl std::fmt::Display) -> InstallError {
-    InstallError::Probe {
+fn failed(what: &str, why: impl std::fmt::Display) -> ChangeError {
+    ChangeError::Probe {
         what: what.to_owned(),
         why: why.to_string(),
     }
 }
 
 /// The gateway's plain-HTTP port on the stack's own network.
-async fn door<E: ContainerEngine>(steps: &Steps<'_, E>) -> Result<Door, InstallError> {
-    let langfuse = &steps.bundle.stack().langfuse;
-    let names = Names {
-        appliance: steps.appliance.name(),
-    };
-    let gateway = steps
+async fn door<E: ContainerEngine>(change: &BringUp<'_, E>) -> Result<Door, ChangeError> {
+    let langfuse = &change.target.stack.langfuse;
+    let names = change.names();
+    let gateway = change
         .engine
         .container(&names.container(&langfuse.gateway))
         .await?;
-    let published = steps.site.tls.is_none().then(|| here(steps.site.listen));
+    let published = change
+        .target
+        .site
+        .tls
+        .is_none()
+        .then(|| here(change.target.site.listen));
     Door::to_gateway(
         gateway.as_ref(),
         &[&names.edge(), &names.internal()],
         langfuse.gateway_port,
-        steps.facts.rootless,
+        change.facts.rootless,
         published,
-        &steps.site.url.authority(),
+        &change.target.site.url.authority(),
     )
     .map_err(|why| failed("reaching the gateway", why))
 }
 
-impl<E: ContainerEngine> Steps<'_, E> {
-    pub(super) async fn check_schemas(&self) -> Result<Done, InstallError> {
-        let names = Names {
-            appliance: self.appliance.name(),
-        };
+impl<E: ContainerEngine> BringUp<'_, E> {
+    pub(super) async fn check_schemas(&self) -> Result<Done, ChangeError> {
+        let names = self.names();
         let mut read = Vec::new();
-        for wanted in &self.bundle.stack().schemas {
+        for wanted in &self.target.stack.schemas {
             let container = names.container(&wanted.service);
             let schema = format!("{} ({:?})", wanted.service, wanted.kind);
             let state = schema_state(self.engine, &container, wanted)
                 .await
                 .map_err(|error| failed("reading a schema", error))?;
             if state.verdict(wanted) != SchemaVerdict::Current {
-                return Err(InstallError::Schema {
+                return Err(ChangeError::Schema {
                     schema,
                     why: format!(
                         "{} applied, last {}, open {:?}; the release brings {} up to {}",
@@ -75,16 +75,16 @@ impl<E: ContainerEngine> Steps<'_, E> {
             }
             read.push(format!("{} at {}", wanted.service, wanted.last));
         }
-        Ok(said(read.join(", ")))
+        Ok(Done::with(read.join(", ")))
     }
 
-    pub(super) async fn probe_version(&self) -> Result<Done, InstallError> {
-        let wanted = &self.bundle.stack().langfuse.version;
+    pub(super) async fn probe_version(&self) -> Result<Done, ChangeError> {
+        let wanted = &self.target.stack.langfuse.version;
         let health = langfuse::health(&door(self).await?)
             .await
             .map_err(|error| failed("asking web for its version", error))?;
         match health.version {
-            Some(version) if version == *wanted => Ok(said(format!("web {version}"))),
+            Some(version) if version == *wanted => Ok(Done::with(format!("web {version}"))),
             Some(version) => Err(failed(
                 "asking web for its version",
                 format!("it runs {version}, the bundle holds {wanted}"),
@@ -96,9 +96,9 @@ impl<E: ContainerEngine> Steps<'_, E> {
         }
     }
 
-    pub(super) async fn probe_event(&self) -> Result<Done, InstallError> {
+    pub(super) async fn probe_event(&self) -> Result<Done, ChangeError> {
         let what = "sending an event and reading it back";
-        let langfuse = &self.bundle.stack().langfuse;
+        let langfuse = &self.target.stack.langfuse;
         let secret = |name: &str| {
             self.secrets
                 .get(name)
@@ -117,7 +117,7 @@ impl<E: ContainerEngine> Steps<'_, E> {
         let took = langfuse::read_back(&door, langfuse.line, &keys, &id, READ_BACK)
             .await
             .map_err(|error| failed(what, error))?;
-        Ok(said(format!(
+        Ok(Done::with(format!(
             "trace {id} after {:.1} s",
             took.as_secs_f64()
         )))
@@ -126,20 +126,10 @@ impl<E: ContainerEngine> Steps<'_, E> {
 
 /// Lets web call its update check through the real endpoint.
 pub async fn update_check<E: ContainerEngine>(
-    steps: &Steps<'_, E>,
-) -> Result<UpdateCheck, InstallError> {
-    let web = Names {
-        appliance: steps.appliance.name(),
-    }
-    .container(&steps.bundle.stack().langfuse.web);
-    langfuse::update_check(steps.engine, &door(steps).await?, &web, UPDATE_CHECK)
+    change: &BringUp<'_, E>,
+) -> Result<UpdateCheck, ChangeError> {
+    let web = change.names().container(&change.target.stack.langfuse.web);
+    langfuse::update_check(change.engine, &door(change).await?, &web, UPDATE_CHECK)
         .await
         .map_err(|error| failed("letting web call its update check", error))
-}
-
-fn said(detail: String) -> Done {
-    Done {
-        outcome: Outcome::Done,
-        detail: Some(detail),
-    }
 }

@@ -1,0 +1,40 @@
+//! Loading images.
+
+use super::BringUp;
+use crate::appliance::state::{InstalledImage, Status};
+use crate::change::error::ChangeError;
+use crate::change::runner::Done;
+use crate::engine::ContainerEngine;
+use crate::transfer::load::{self, Loaded};
+use crate::transfer::plan as images;
+
+impl<E: ContainerEngine> BringUp<'_, E> {
+    pub(super) async fn load_images(&mut self) -> Result<Done, ChangeError> {
+        let sources = images::sources(self.bundle, self.bases)?;
+        let loaded = load::load_images(self.engine, self.facts, sources, self.reporter).await?;
+        for image in &loaded {
+            self.record(image);
+        }
+        // What the engine calls an image is known only now.
+        self.appliance
+            .write_state(&self.state(Status::Installing))?;
+        Ok(Done::now())
+    }
+
+    fn record(&mut self, image: &Loaded) {
+        for key in &image.keys {
+            let known = self
+                .target
+                .images
+                .get(key)
+                .map(|known| known.tags.as_slice());
+            let is_ours = |tag: &&String| known.is_none_or(|tags| tags.contains(tag));
+            let installed = InstalledImage {
+                reference: image.reference.clone(),
+                id: image.id.clone(),
+                tags: image.tags.iter().filter(is_ours).cloned().collect(),
+            };
+            self.target.images.insert(key.clone(), installed);
+        }
+    }
+}
