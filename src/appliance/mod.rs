@@ -26,10 +26,11 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use crate::host::lock::Lock;
-use crate::stack::secret::{SecretError, SecretStore};
+use crate::stack::secret::SecretStore;
 use crate::stack::site::{SiteConfig, SiteError};
 use crate::sys::fs::{sync_dir, write_atomically};
 use crate::sys::paths::Paths;
+use crate::sys::versioned::{self, DocumentError};
 use journal::Journal;
 use state::State;
 
@@ -86,15 +87,9 @@ pub enum ApplianceError {
         #[source]
         source: SiteError,
     },
-    /// `secrets.toml` is wrong.
-    #[error("{} is not valid", path.display())]
-    Secrets {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: SecretError,
-    },
+    /// A stored document is damaged, or newer than this lfctl.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
 }
 
 impl Appliance {
@@ -235,24 +230,13 @@ impl Appliance {
 
     /// The generated secrets, if there are any.
     pub fn secrets(&self) -> Result<Option<SecretStore>, ApplianceError> {
-        let path = self.secrets_path();
-        let Some(text) = read_optional(&path)? else {
-            return Ok(None);
-        };
-        SecretStore::parse(&text)
-            .map(Some)
-            .map_err(|source| ApplianceError::Secrets { path, source })
+        Ok(versioned::load(&self.secrets_path())?)
     }
 
     /// Writes the secrets, readable by root alone.
     pub fn write_secrets(&self, secrets: &SecretStore) -> Result<(), ApplianceError> {
         let path = self.secrets_path();
-        let text = secrets
-            .to_toml()
-            .map_err(|source| ApplianceError::Secrets {
-                path: path.clone(),
-                source,
-            })?;
+        let text = secrets.to_toml().map_err(io::Error::other)?;
         Ok(write_atomically(&path, text.expose().as_bytes(), 0o600)?)
     }
 

@@ -5,6 +5,7 @@
 //! ids up to it, not by the blob it came in, so that is what is compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +13,10 @@ use super::layout::Delta;
 use super::manifest::{BundleManifest, Platform};
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
+use crate::sys::versioned::{self, DocumentError, Format, Malformed, Text, Versioned, Writer};
 
 /// Version of the inventory that this lfctl writes and reads.
 pub const SCHEMA: u32 = 1;
-/// Bytes of the largest inventory that is read.
-pub const INVENTORY_LIMIT: usize = 4 << 20;
 
 /// What a host holds, to be carried to where bundles are made. Nobody signs
 /// it: a wrong one makes a bundle that the host refuses as incomplete before
@@ -26,6 +26,9 @@ pub const INVENTORY_LIMIT: usize = 4 << 20;
 pub struct Inventory {
     /// See [`SCHEMA`].
     pub schema: u32,
+    /// The lfctl that wrote it.
+    #[serde(default)]
+    pub lfctl: Writer,
     /// The host, in words.
     pub host: String,
     /// The platform of its engine.
@@ -48,19 +51,13 @@ pub struct HeldImage {
     pub diff_ids: Vec<Digest>,
 }
 
-/// Why an inventory cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InventoryError {
-    /// It is larger than any host's can be.
-    #[error("inventory has {0} bytes; {INVENTORY_LIMIT} are the most")]
-    Large(usize),
-    /// It is of another version.
-    #[error("inventory has schema {0}; this lfctl reads {SCHEMA}")]
-    Schema(u32),
-    /// It is no inventory.
-    #[error("inventory cannot be read")]
-    Json(#[from] serde_json::Error),
+impl Versioned for Inventory {
+    const FORMAT: Format = Format::Json;
+    const SCHEMA: u32 = SCHEMA;
+
+    fn from_text(text: Text<'_>, _: u32) -> Result<Self, Malformed> {
+        text.parse()
+    }
 }
 
 /// What a base has: an older bundle, or a host.
@@ -99,19 +96,13 @@ impl Base {
         }
     }
 
-    /// What a host says it has.
+    /// What a host says it has, in the content of `file`.
     ///
     /// # Errors
     ///
-    /// `text` is no inventory, or one of another version.
-    pub fn of_inventory(text: &[u8]) -> Result<Self, InventoryError> {
-        if text.len() > INVENTORY_LIMIT {
-            return Err(InventoryError::Large(text.len()));
-        }
-        let inventory: Inventory = serde_json::from_slice(text)?;
-        if inventory.schema != SCHEMA {
-            return Err(InventoryError::Schema(inventory.schema));
-        }
+    /// It is no inventory, or one of a newer lfctl.
+    pub fn of_inventory(file: &Path, text: &[u8]) -> Result<Self, DocumentError> {
+        let inventory: Inventory = versioned::parse(file, text)?;
         let images = inventory.images.into_iter();
         Ok(Self {
             name: format!("host {}", inventory.host),
@@ -179,6 +170,7 @@ mod tests {
         });
         Inventory {
             schema: SCHEMA,
+            lfctl: Writer,
             host: "a".to_owned(),
             platform: Platform {
                 os: "linux".to_owned(),
@@ -191,7 +183,7 @@ mod tests {
 
     fn base(images: &[&Image], whole_images: bool) -> Base {
         let text = serde_json::to_vec(&inventory(images, whole_images)).unwrap();
-        Base::of_inventory(&text).unwrap()
+        Base::of_inventory(Path::new("a.json"), &text).unwrap()
     }
 
     fn absent(base: &Base, images: &[&Image]) -> BTreeSet<Digest> {
@@ -231,14 +223,17 @@ mod tests {
 
     #[test]
     fn what_is_no_inventory_is_refused() {
+        let read = |text: &[u8]| Base::of_inventory(Path::new("a.json"), text).unwrap_err();
         let mut later = inventory(&[], false);
         later.schema = 2;
-        let text = serde_json::to_vec(&later).unwrap();
-        let error = Base::of_inventory(&text).unwrap_err();
-        assert!(matches!(error, InventoryError::Schema(2)), "{error}");
-        let error = Base::of_inventory(b"{}").unwrap_err();
-        assert!(matches!(error, InventoryError::Json(_)), "{error}");
-        let error = Base::of_inventory(&vec![b' '; INVENTORY_LIMIT + 1]).unwrap_err();
-        assert!(matches!(error, InventoryError::Large(_)), "{error}");
+        let error = read(&serde_json::to_vec(&later).unwrap());
+        assert!(
+            matches!(error, DocumentError::Newer { found: 2, .. }),
+            "{error}"
+        );
+        for text in [&b"{}"[..], b"{\"schema\": 1}", &vec![b' '; (4 << 20) + 1]] {
+            let error = read(text);
+            assert!(matches!(error, DocumentError::Damaged { .. }), "{error}");
+        }
     }
 }

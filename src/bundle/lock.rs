@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::oci::digest::Digest;
+use crate::sys::fs::with_suffix;
+use crate::sys::versioned::{self, DocumentError, Format, Malformed, Text, Versioned, Writer};
 
 /// Version of the lock format that this lfctl writes. Version 1, which held
 /// one platform, is read as well.
@@ -55,6 +57,8 @@ impl Locked {
 #[serde(deny_unknown_fields)]
 struct Written {
     schema: u32,
+    #[serde(default)]
+    lfctl: Writer,
     platforms: BTreeMap<String, Platform>,
 }
 
@@ -100,6 +104,29 @@ impl Platform {
     }
 }
 
+impl Versioned for Written {
+    const FORMAT: Format = Format::Toml;
+    const SCHEMA: u32 = SCHEMA;
+
+    fn from_text(text: Text<'_>, schema: u32) -> Result<Self, Malformed> {
+        if schema == SCHEMA {
+            return text.parse();
+        }
+        let one: OnePlatform = text.parse()?;
+        let platform = Platform {
+            // Nothing vouches for the sizes of layers.
+            checksum: None,
+            images: one.images,
+            layers: BTreeMap::new(),
+        };
+        Ok(Self {
+            schema: SCHEMA,
+            lfctl: Writer,
+            platforms: BTreeMap::from([(one.platform, platform)]),
+        })
+    }
+}
+
 /// Version 1.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,73 +140,53 @@ struct OnePlatform {
     layers: BTreeMap<Digest, u64>,
 }
 
-#[derive(Deserialize)]
-struct Probe {
-    schema: u32,
-}
-
 /// Why a text is not a lock.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Not TOML of the right shape.
-    #[error("lock cannot be read")]
-    Read(#[from] toml::de::Error),
+    /// Damaged, or newer than this lfctl.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// It cannot be written as TOML.
     #[error("lock cannot be written")]
     Write(#[from] toml::ser::Error),
-    /// A schema this lfctl does not know.
-    #[error("lock has schema {0}; this lfctl reads 1 to {SCHEMA}")]
-    Schema(u32),
     /// It was changed since lfctl wrote it.
     #[error("lock of {0} was merged or edited: its checksum is that of another content")]
     Checksum(String),
 }
 
 impl Lock {
+    /// Bytes of the largest lock that is read.
+    pub const LIMIT: u64 = Written::LIMIT;
+
     /// Where the lock of a spec is.
     pub fn path_beside(spec: &Path) -> PathBuf {
-        let mut path = spec.as_os_str().to_owned();
-        path.push(".lock");
-        path.into()
+        with_suffix(spec, ".lock")
     }
 
-    /// Reads the text of a lock as lfctl wrote it.
-    pub fn parse(text: &str) -> Result<Self, LockError> {
-        Self::read(text, |name, platform| platform.check(name))
+    /// Reads the content of `file`, a lock as lfctl wrote it.
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, LockError> {
+        Self::read(file, bytes, |name, platform| platform.check(name))
     }
 
-    /// Reads the text of a lock that was merged or edited. The sizes of
+    /// Reads the content of a lock that was merged or edited. The sizes of
     /// layers, which nobody can check, are left out.
-    pub fn parse_edited(text: &str) -> Result<Self, LockError> {
-        Self::read(text, |_, platform| Ok(platform.without_sizes()))
+    pub fn parse_edited(file: &Path, bytes: &[u8]) -> Result<Self, LockError> {
+        Self::read(file, bytes, |_, platform| Ok(platform.without_sizes()))
     }
 
     fn read(
-        text: &str,
-        take: impl Fn(&str, Platform) -> Result<Locked, LockError>,
+        file: &Path,
+        bytes: &[u8],
+        check: impl Fn(&str, Platform) -> Result<Locked, LockError>,
     ) -> Result<Self, LockError> {
-        let probe: Probe = toml::from_str(text)?;
-        match probe.schema {
-            SCHEMA => {
-                let written: Written = toml::from_str(text)?;
-                let taken = written.platforms.into_iter().map(|(name, platform)| {
-                    let locked = take(&name, platform)?;
-                    Ok((name, locked))
-                });
-                let platforms = taken.collect::<Result<_, LockError>>()?;
-                Ok(Self { platforms })
-            }
-            1 => {
-                let one: OnePlatform = toml::from_str(text)?;
-                let locked = Locked {
-                    images: one.images,
-                    layers: BTreeMap::new(),
-                };
-                Ok(Self::of(one.platform, locked))
-            }
-            other => Err(LockError::Schema(other)),
-        }
+        let written: Written = versioned::parse(file, bytes)?;
+        let checked = written.platforms.into_iter().map(|(name, platform)| {
+            let locked = check(&name, platform)?;
+            Ok((name, locked))
+        });
+        let platforms = checked.collect::<Result<_, LockError>>()?;
+        Ok(Self { platforms })
     }
 
     /// A lock of one platform.
@@ -194,6 +201,7 @@ impl Lock {
         let platforms = self.platforms.iter();
         let written = Written {
             schema: SCHEMA,
+            lfctl: Writer,
             platforms: platforms
                 .map(|(name, locked)| (name.clone(), Platform::of(locked)))
                 .collect(),
@@ -210,6 +218,10 @@ impl Lock {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Lock, LockError> {
+        Lock::parse(Path::new("a.lock"), text.as_bytes())
+    }
+
     #[test]
     fn text_round_trips() {
         let locked = Locked {
@@ -218,10 +230,10 @@ mod tests {
         };
         let mut lock = Lock::of("linux/amd64".to_owned(), locked.clone());
         lock.platforms.insert("linux/arm64".to_owned(), locked);
-        assert_eq!(Lock::parse(&lock.to_text().unwrap()).unwrap(), lock);
+        assert_eq!(parse(&lock.to_text().unwrap()).unwrap(), lock);
         assert!(matches!(
-            Lock::parse("schema = 3\n"),
-            Err(LockError::Schema(3))
+            parse("schema = 3\n"),
+            Err(LockError::Document(DocumentError::Newer { found: 3, .. }))
         ));
         assert_eq!(
             Lock::path_beside(Path::new("bundles/a.toml")),
@@ -248,7 +260,7 @@ mod tests {
             (&image, &Digest::of(b"y").to_string()),
             (&format!("\"{layer}"), ""),
         ] {
-            let error = Lock::parse(&text.replace(from, to)).unwrap_err();
+            let error = parse(&text.replace(from, to)).unwrap_err();
             assert!(
                 matches!(&error, LockError::Checksum(name) if name == "linux/amd64"),
                 "{error}"
@@ -258,7 +270,7 @@ mod tests {
         // Without a checksum the digests count, the sizes do not.
         let is_sum = |line: &&str| line.starts_with("checksum");
         let old: Vec<_> = text.lines().filter(|line| !is_sum(line)).collect();
-        let read = Lock::parse(&old.join("\n")).unwrap();
+        let read = parse(&old.join("\n")).unwrap();
         let read = &read.platforms["linux/amd64"];
         assert_eq!(read.images, locked.images);
         assert!(read.layers.is_empty());
@@ -271,11 +283,11 @@ mod tests {
             "schema = 1\nplatform = \"linux/amd64\"\n[images]\n\"a/b:1\" = \"{digest}\"\n\
              [layers]\n\"{digest}\" = 7\n"
         );
-        let lock = Lock::parse(&text).unwrap();
+        let lock = parse(&text).unwrap();
         let locked = &lock.platforms["linux/amd64"];
         assert_eq!(locked.images["a/b:1"], digest);
         assert!(locked.layers.is_empty());
-        Lock::parse(&format!("{text}more = 1\n")).unwrap_err();
-        Lock::parse("schema = 2\nplatform = \"linux/amd64\"\nplatforms = {}\n").unwrap_err();
+        parse(&format!("{text}more = 1\n")).unwrap_err();
+        parse("schema = 2\nplatform = \"linux/amd64\"\nplatforms = {}\n").unwrap_err();
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use flate2::Crc;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::manifest::{Platform, Release};
 use super::open::{Bundle, OpenError, blob_error};
@@ -14,11 +14,17 @@ use super::workers::{self, CHUNK, Watch};
 use crate::oci::digest::Digest;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sign::KeyId;
+use crate::sys::versioned::{Format, Malformed, Text, VERSION, Versioned};
+
+/// Version of the receipt that this lfctl writes, and the newest it reads.
+pub const SCHEMA: u32 = 1;
 
 /// What was verified, for whoever has to show it later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Receipt {
+    /// See [`SCHEMA`].
+    pub schema: u32,
     /// The file.
     pub file: PathBuf,
     /// Bytes of the file.
@@ -28,7 +34,7 @@ pub struct Receipt {
     /// The key that signed it; none when it was trusted blindly.
     pub key_id: Option<KeyId>,
     /// Other trusted keys that signed it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub countersigned_by: Vec<KeyId>,
     /// The release.
     pub release: Release,
@@ -58,7 +64,7 @@ pub struct Receipt {
 }
 
 /// What a delta leaves out, which nobody has verified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Builds {
     /// What holds the layers, in words.
@@ -69,6 +75,15 @@ pub struct Builds {
     pub absent_layers: usize,
     /// Their bytes.
     pub absent_bytes: u64,
+}
+
+impl Versioned for Receipt {
+    const FORMAT: Format = Format::Json;
+    const SCHEMA: u32 = SCHEMA;
+
+    fn from_text(text: Text<'_>, _: u32) -> Result<Self, Malformed> {
+        text.parse()
+    }
 }
 
 impl fmt::Display for Receipt {
@@ -163,6 +178,7 @@ impl Bundle {
         progress.finish(Outcome::Done, Some(format!("{count} layers are right")));
         let manifest = self.manifest();
         Ok(Receipt {
+            schema: SCHEMA,
             file: self.path().to_owned(),
             size: self.size(),
             index: self.digest(),
@@ -188,7 +204,7 @@ impl Bundle {
                 absent_bytes: base.absent.iter().map(|blob| blob.size).sum(),
             }),
             verified_at: Timestamp::now(),
-            lfctl: env!("CARGO_PKG_VERSION").to_owned(),
+            lfctl: VERSION.to_owned(),
         })
     }
 

@@ -81,7 +81,9 @@ fn no_finding_shows_a_secret() {
     );
     // What programs print is quoted.
     let secrets = "schema = 1\n[secrets]\nclickhouse-password = \"0123456789quoted\"\n";
-    facts.installed.redactor = SecretStore::parse(secrets).unwrap().redactor();
+    let secrets: SecretStore =
+        crate::sys::versioned::parse("secrets.toml".as_ref(), secrets.as_bytes()).unwrap();
+    facts.installed.redactor = secrets.redactor();
     let quoting = container(&mut facts, "clickhouse");
     quoting.health = Some(HealthState::Unhealthy);
     quoting.health_output = Some("no login with 0123456789quoted".to_owned());

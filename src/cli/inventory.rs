@@ -11,6 +11,7 @@ use crate::engine::{ContainerEngine, EngineFacts, EngineImage, LoadRoute};
 use crate::report::event::{Level, notice};
 use crate::sys::fs::write_atomically;
 use crate::sys::host::Host;
+use crate::sys::versioned::Writer;
 use crate::transfer::load::own_images;
 
 /// Arguments of `lfctl inventory`.
@@ -71,6 +72,7 @@ fn inventory(facts: &EngineFacts, images: Vec<EngineImage>) -> Result<Inventory,
     held.sort_by_key(|image| image.id);
     Ok(Inventory {
         schema: SCHEMA,
+        lfctl: Writer,
         host: Host::read().map_or_else(|_| "unknown".to_owned(), |host| host.hostname),
         platform: Platform {
             os: facts.os.clone(),

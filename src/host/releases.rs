@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fs_err as fs;
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::oci::digest::Digest;
 use crate::stack::release::Release;
 use crate::sys::fs::write_atomically;
+use crate::sys::versioned::{self, DocumentError, Format, Malformed, Text, Versioned, Writer};
 
 /// Version of the file that this lfctl writes, and the newest it reads.
 pub const SCHEMA: u32 = 1;
@@ -24,7 +24,10 @@ pub const SCHEMA: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Releases {
     schema: u32,
-    releases: BTreeMap<String, Seen>,
+    #[serde(default)]
+    lfctl: Writer,
+    #[serde(rename = "releases")]
+    by_name: BTreeMap<String, Seen>,
 }
 
 /// The highest release of a name.
@@ -56,61 +59,36 @@ pub enum ReleasesError {
         /// The highest one seen.
         seen: Box<Seen>,
     },
-    /// The file is damaged, or newer than this lfctl.
-    #[error("`{}` cannot be read", .path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// A newer lfctl wrote the file.
-    #[error("`{}` has schema {found}; this lfctl reads up to {SCHEMA}", .path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: u32,
-    },
-    /// The file cannot be read or written.
+    /// The file is damaged, or newer than this lfctl, or cannot be read.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The file cannot be written.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl Versioned for Releases {
+    const FORMAT: Format = Format::Json;
+    const SCHEMA: u32 = SCHEMA;
+
+    fn from_text(text: Text<'_>, _: u32) -> Result<Self, Malformed> {
+        text.parse()
+    }
 }
 
 impl Releases {
     /// Reads the file; one that does not exist knows nothing.
     pub fn load(path: &Path) -> Result<Self, ReleasesError> {
-        #[derive(Deserialize)]
-        struct Head {
-            schema: u32,
-        }
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self {
-                    schema: SCHEMA,
-                    releases: BTreeMap::new(),
-                });
-            }
-            other => other?,
-        };
-        let damaged = |source| ReleasesError::Damaged {
-            path: path.to_owned(),
-            source,
-        };
-        let head: Head = serde_json::from_str(&text).map_err(damaged)?;
-        if head.schema > SCHEMA {
-            return Err(ReleasesError::Newer {
-                path: path.to_owned(),
-                found: head.schema,
-            });
-        }
-        serde_json::from_str(&text).map_err(damaged)
+        Ok(versioned::load(path)?.unwrap_or_else(|| Self {
+            schema: SCHEMA,
+            lfctl: Writer,
+            by_name: BTreeMap::new(),
+        }))
     }
 
     /// Refuses a release that is older than one of its name that was here.
     pub fn check(&self, release: &Release) -> Result<(), ReleasesError> {
-        match self.releases.get(&release.name) {
+        match self.by_name.get(&release.name) {
             Some(seen) if seen.counter > release.counter => Err(ReleasesError::Older {
                 release: Box::new(release.clone()),
                 seen: Box::new(seen.clone()),
@@ -121,7 +99,7 @@ impl Releases {
 
     /// Whether this release, or a later one of its name, was here.
     pub fn has_seen(&self, release: &Release) -> bool {
-        let seen = self.releases.get(&release.name);
+        let seen = self.by_name.get(&release.name);
         seen.is_some_and(|seen| seen.counter >= release.counter)
     }
 
@@ -132,7 +110,7 @@ impl Releases {
         bundle: Digest,
     ) -> Result<(), ReleasesError> {
         let mut known = Self::load(path)?;
-        let seen = known.releases.get(&release.name);
+        let seen = known.by_name.get(&release.name);
         if seen.is_some_and(|seen| seen.counter >= release.counter) {
             return Ok(());
         }
@@ -142,7 +120,7 @@ impl Releases {
             bundle,
             at: Timestamp::now(),
         };
-        known.releases.insert(release.name.clone(), seen);
+        known.by_name.insert(release.name.clone(), seen);
         let mut text = serde_json::to_string_pretty(&known).map_err(io::Error::from)?;
         text.push('\n');
         write_atomically(path, text.as_bytes(), 0o644)?;
@@ -153,6 +131,7 @@ impl Releases {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
 
     fn release(name: &str, counter: u64) -> Release {
         Release {
@@ -195,12 +174,15 @@ mod tests {
         fs::write(&path, "{").unwrap();
         assert!(matches!(
             Releases::load(&path),
-            Err(ReleasesError::Damaged { .. })
+            Err(ReleasesError::Document(DocumentError::Damaged { .. }))
         ));
         fs::write(&path, r#"{"schema": 2, "releases": ["of another form"]}"#).unwrap();
         assert!(matches!(
             Releases::load(&path),
-            Err(ReleasesError::Newer { found: 2, .. })
+            Err(ReleasesError::Document(DocumentError::Newer {
+                found: 2,
+                ..
+            }))
         ));
     }
 }

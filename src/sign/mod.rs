@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::sys::versioned::DocumentError;
 pub use key::{NewKey, SecretKey, Signature, TrustedKey, generate, signature_len};
 pub use statement::{IntroducedKey, TrustStatement};
 
@@ -108,14 +109,9 @@ pub enum SignError {
         /// Countersignatures that do not count, and why.
         rejected: Vec<String>,
     },
-    /// The policy of this host cannot be followed.
-    #[error("trust policy `{}` makes no sense: {reason}", file.display())]
-    Policy {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    /// The trust policy of this host cannot be read.
+    #[error(transparent)]
+    Policy(#[from] DocumentError),
     /// The signature does not belong to the signed bytes.
     #[error("signature of key {key} is wrong: {reason}")]
     Wrong {

@@ -10,6 +10,7 @@ use lfctl::stack::secret::SecretStore;
 use lfctl::stack::site::{SiteConfig, TlsMaterial};
 use lfctl::stack::validate::validate;
 use lfctl::stack::{Service, Stack};
+use lfctl::sys::versioned;
 use semver::Version;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -79,11 +80,15 @@ fn bench(name: &str, site: &str) -> Bench {
         images: images
             .map(|(key, reference)| (key.clone(), format!("<id of {reference}>")))
             .collect(),
-        secrets: SecretStore::parse(&text).unwrap(),
+        secrets: read_secrets(&text),
         spec,
         site,
         tls,
     }
+}
+
+fn read_secrets(text: &str) -> SecretStore {
+    versioned::parse("secrets.toml".as_ref(), text.as_bytes()).unwrap()
 }
 
 impl Bench {
@@ -356,7 +361,7 @@ fn the_hash_changes_with_everything_that_defines_a_container() {
     assert_eq!(hash(&before, "worker"), hash(&after, "worker"));
     let secret = "schema = 1\n[secrets]\nredis-password = \"another-password\"\n";
     let mut after = bench("langfuse-4", PLAIN);
-    let other = SecretStore::parse(secret).unwrap();
+    let other = read_secrets(secret);
     let overrides = BTreeMap::from([(
         "redis-password".to_owned(),
         other.get("redis-password").unwrap().clone(),

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use fs_err as fs;
 
 use crate::bundle::create::{ImagesFrom, Options, create, kept};
-use crate::bundle::delta::{Base, INVENTORY_LIMIT};
+use crate::bundle::delta::{Base, Inventory};
 use crate::bundle::lock::{Lock, LockError, Locked};
 use crate::bundle::parts::EXTENSION;
 use crate::bundle::spec::BundleSpec;
@@ -22,7 +22,8 @@ use crate::engine::docker::Docker;
 use crate::host::trust::TrustStore;
 use crate::oci::registry::{self, Credentials, Mirror, Patience};
 use crate::sign::{SecretKey, TrustedKey};
-use crate::sys::fs::{check_replaceable, directory, write_atomically};
+use crate::sys::fs::{check_replaceable, directory, read_optional, write_atomically};
+use crate::sys::versioned::Versioned;
 
 /// Arguments of `lfctl bundle create`.
 #[derive(Debug, clap::Args)]
@@ -180,7 +181,12 @@ impl Args {
             return Ok(None);
         };
         if let Some(text) = inventory(path)? {
-            return Ok(Some(Base::of_inventory(&text)?));
+            return Ok(Some(Base::of_inventory(path, &text).map_err(|error| {
+                Failure::remade(
+                    error,
+                    "write it again on the host: `lfctl inventory -o FILE`",
+                )
+            })?));
         }
         let trusted = match &self.trusted_key {
             Some(file) => TrustedKey::parse(&fs::read_to_string(file)?)?,
@@ -222,7 +228,7 @@ fn inventory(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     if text != b"{" {
         return Ok(None);
     }
-    limited.set_limit(INVENTORY_LIMIT as u64);
+    limited.set_limit(Inventory::LIMIT);
     limited.read_to_end(&mut text)?;
     Ok(Some(text))
 }
@@ -264,14 +270,12 @@ fn add_to_lock(file: &Path, platform: String, locked: Locked) -> Result<(), Fail
 }
 
 fn read_lock(file: &Path, locked: bool) -> Result<Option<Lock>, Failure> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
+    let Some(text) = read_optional(file, Lock::LIMIT)? else {
+        return Ok(None);
     };
-    match Lock::parse(&text) {
+    match Lock::parse(file, &text) {
         // It is written anew, and what it says of other platforms stays.
-        Err(LockError::Checksum(_)) if !locked => Ok(Some(Lock::parse_edited(&text)?)),
+        Err(LockError::Checksum(_)) if !locked => Ok(Some(Lock::parse_edited(file, &text)?)),
         lock => Ok(Some(lock?)),
     }
 }

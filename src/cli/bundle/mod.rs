@@ -8,13 +8,13 @@ mod load;
 mod sbom;
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use crate::bundle::Receipt;
 use crate::bundle::manifest::BundleManifest;
 use crate::bundle::open::Bundle;
 use crate::cli::Context;
@@ -24,7 +24,8 @@ use crate::cli::parts::Depth;
 use crate::host::trust::{TrustPolicy, TrustStore};
 use crate::oci::digest::Digest;
 use crate::sign::{KeyId, TrustedKey};
-use crate::sys::fs::write_atomically;
+use crate::sys::fs::{read_bounded, write_atomically};
+use crate::sys::versioned::{self, Versioned as _};
 
 /// Subcommands of `lfctl bundle`.
 #[derive(Debug, clap::Subcommand)]
@@ -203,10 +204,17 @@ fn begin_receipt(file: &Path) -> Result<(), Failure> {
         other => other?,
     };
     if known.is_file() {
-        let mut start = Vec::new();
-        fs::File::open(file)?.take(12).read_to_end(&mut start)?;
-        if start.is_empty() || start == b"bundle      " || start == b"{\n  \"file\": " {
-            return Ok(fs::remove_file(file)?);
+        let is_receipt = |text: &[u8]| {
+            text.is_empty()
+                || text.starts_with(b"bundle      ")
+                || versioned::parse::<Receipt>(file, text).is_ok()
+        };
+        match read_bounded(file, Receipt::LIMIT) {
+            Ok(text) if is_receipt(&text) => return Ok(fs::remove_file(file)?),
+            Err(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+                return Err(error.into());
+            }
+            _ => {}
         }
     }
     Err(Failure::new(

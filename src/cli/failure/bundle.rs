@@ -7,7 +7,6 @@ use super::{Failure, Kind};
 use crate::bundle::OpenError;
 #[cfg(feature = "pull")]
 use crate::bundle::create::CreateError;
-use crate::bundle::delta::InventoryError;
 use crate::bundle::lock::LockError;
 use crate::bundle::parts::PartError;
 use crate::bundle::sbom::SbomError;
@@ -17,8 +16,18 @@ use crate::oci::archive::ArchiveError;
 use crate::oci::local::LocalError;
 #[cfg(feature = "pull")]
 use crate::oci::registry::{RegistryError, RequestError};
+use crate::sys::versioned::DocumentError;
 
 impl Failure {
+    /// A document that cannot be read and need not be saved: `how` makes it
+    /// again.
+    pub fn remade(error: DocumentError, how: &str) -> Self {
+        match error {
+            DocumentError::Damaged { .. } => Self::from_error(Kind::Config, &error).hint(how),
+            _ => error.into(),
+        }
+    }
+
     /// A bundle spec that cannot work.
     pub fn spec(file: &Path, error: &SpecError) -> Self {
         let inner = Self::from_error(Kind::Config, error);
@@ -97,17 +106,13 @@ fn unwritten(error: io::Error, option: &str) -> Failure {
     }
 }
 
-impl From<InventoryError> for Failure {
-    fn from(error: InventoryError) -> Self {
-        Self::from_error(Kind::Config, &error)
-            .hint("write it again on the host: `lfctl inventory -o FILE`")
-    }
-}
-
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
-        Self::from_error(Kind::Config, &error)
-            .hint("run `lfctl bundle create` without `--locked` to write a new lock")
+        const ANEW: &str = "run `lfctl bundle create` without `--locked` to write a new lock";
+        match error {
+            LockError::Document(error) => Self::remade(error, ANEW),
+            _ => Self::from_error(Kind::Config, &error).hint(ANEW),
+        }
     }
 }
 

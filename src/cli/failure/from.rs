@@ -18,6 +18,7 @@ use crate::stack::secret::SecretError;
 use crate::stack::site::SiteError;
 use crate::sys::span::is_from_system;
 use crate::sys::text::chain;
+use crate::sys::versioned::DocumentError;
 use crate::transfer::load::LoadError;
 
 const OTHER_COPY: &str =
@@ -78,7 +79,7 @@ impl From<SignError> for Failure {
         let kind = match error {
             SignError::Io(_) => Kind::LocalIo,
             SignError::KeyId(_) => Kind::Usage,
-            SignError::Policy { .. } => Kind::Config,
+            SignError::Policy(error) => return error.into(),
             _ => Kind::NotTrusted,
         };
         let failure = Self::from_error(kind, &error);
@@ -91,9 +92,6 @@ impl From<SignError> for Failure {
                 "have another holder check and sign it: `lfctl bundle sign BUNDLE --key THEIR_KEY`; \
                  carry the signature beside the bundle",
             ),
-            SignError::Policy { ref file, .. } => {
-                failure.hint(format!("put {} right, or back from a backup", file.display()))
-            }
             SignError::Revoked(_) => {
                 failure.hint("ask the publisher for a bundle signed with their present key")
             }
@@ -184,13 +182,33 @@ impl From<ApplianceError> for Failure {
             ApplianceError::Name(_) => Self::from_error(Kind::Usage, &error),
             ApplianceError::Locked { .. } => Self::from_error(Kind::Locked, &error)
                 .hint("wait until it is done; `lfctl status` shows how far it is"),
+            ApplianceError::Document(error) => error.into(),
             ApplianceError::Newer { ref writer, .. } => {
                 let hint = format!("use lfctl {writer} or later on this host");
                 Self::from_error(Kind::Failed, &error).hint(hint)
             }
-            ApplianceError::Damaged { ref path, .. } | ApplianceError::Secrets { ref path, .. } => {
+            ApplianceError::Damaged { ref path, .. } => {
                 let hint = format!("put {} back from a backup", path.display());
                 Self::from_error(Kind::Failed, &error).hint(hint)
+            }
+        }
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Io(error) => error.into(),
+            DocumentError::Newer { ref writer, .. } => {
+                let newer = writer.as_ref().map_or_else(
+                    || "use the newest lfctl here".to_owned(),
+                    |writer| format!("use lfctl {writer} or newer here"),
+                );
+                Self::from_error(Kind::Config, &error).hint(newer)
+            }
+            DocumentError::Damaged { ref file, .. } => {
+                let hint = format!("put `{}` back from a backup", file.display());
+                Self::from_error(Kind::Config, &error).hint(hint)
             }
         }
     }
@@ -203,12 +221,7 @@ impl From<ReleasesError> for Failure {
             ReleasesError::Older { .. } => Self::from_error(Kind::NotTrusted, &error).hint(
                 "bring the newest bundle; if it is meant to go back, say so with `--allow-downgrade`",
             ),
-            ReleasesError::Newer { .. } => Self::from_error(Kind::Failed, &error)
-                .hint("use the newest lfctl on this host"),
-            ReleasesError::Damaged { ref path, .. } => {
-                let hint = format!("put {} back from a backup", path.display());
-                Self::from_error(Kind::Failed, &error).hint(hint)
-            }
+            ReleasesError::Document(error) => error.into(),
         }
     }
 }

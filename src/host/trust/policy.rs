@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::sign::{KeyId, SignError};
 use crate::sys::fs::write_atomically;
+use crate::sys::versioned::{self, Format, Malformed, Text, Versioned, Writer};
 
 /// Version of the file that this lfctl writes and reads.
 const SCHEMA: u32 = 1;
@@ -24,6 +24,8 @@ const SCHEMA: u32 = 1;
 pub struct TrustPolicy {
     /// Format version, see [`SCHEMA`].
     schema: u32,
+    #[serde(default)]
+    lfctl: Writer,
     /// Holders that have to sign a bundle.
     signatures: usize,
     /// Keys by who holds them.
@@ -35,9 +37,28 @@ impl Default for TrustPolicy {
     fn default() -> Self {
         Self {
             schema: SCHEMA,
+            lfctl: Writer,
             signatures: 1,
             holders: BTreeMap::new(),
         }
+    }
+}
+
+impl Versioned for TrustPolicy {
+    const FORMAT: Format = Format::Toml;
+    const SCHEMA: u32 = SCHEMA;
+
+    fn from_text(text: Text<'_>, _: u32) -> Result<Self, Malformed> {
+        let policy: Self = text.parse()?;
+        let mut seen = BTreeSet::new();
+        let mut keys = policy.holders.values().flatten();
+        if let Some(twice) = keys.find(|key| !seen.insert(**key)) {
+            return Err(Malformed::new(format!("key {twice} has two holders")));
+        }
+        if policy.signatures == 0 {
+            return Err(Malformed::new("`signatures` must be at least 1"));
+        }
+        Ok(policy)
     }
 }
 
@@ -50,47 +71,12 @@ impl TrustPolicy {
     /// The file cannot be read, is of a newer lfctl, or makes no sense. A
     /// policy that was meant to hold must not be passed over in silence.
     pub fn load(file: &Path) -> Result<Self, SignError> {
-        #[derive(Deserialize)]
-        struct Probe {
-            schema: u32,
-        }
-        let text = match fs::read_to_string(file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            other => other.map_err(SignError::Io)?,
-        };
-        let wrong = |reason: String| SignError::Policy {
-            file: file.to_owned(),
-            reason,
-        };
-        let probe: Probe = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        if probe.schema != SCHEMA {
-            return Err(wrong(format!(
-                "it has schema {}; this lfctl reads schema {SCHEMA}",
-                probe.schema
-            )));
-        }
-        let policy: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = policy
-            .holders
-            .values()
-            .flatten()
-            .find(|key| !seen.insert(**key))
-        {
-            return Err(wrong(format!("key {twice} has two holders")));
-        }
-        if policy.signatures == 0 {
-            return Err(wrong("no signature at all is no policy".to_owned()));
-        }
-        Ok(policy)
+        Ok(versioned::load(file)?.unwrap_or_default())
     }
 
     /// Writes it down.
     pub fn save(&self, file: &Path) -> Result<(), SignError> {
-        let text = toml::to_string(self).map_err(|error| SignError::Policy {
-            file: file.to_owned(),
-            reason: error.to_string(),
-        })?;
+        let text = toml::to_string(self).map_err(|error| SignError::Io(io::Error::other(error)))?;
         write_atomically(file, text.as_bytes(), 0o644).map_err(SignError::Io)
     }
 
@@ -152,6 +138,7 @@ impl TrustPolicy {
 mod tests {
     use super::*;
     use crate::sign::{SecretKey, generate};
+    use fs_err as fs;
     use secrecy::ExposeSecret;
 
     fn key() -> SecretKey {

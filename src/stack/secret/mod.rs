@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 pub use redact::Redactor;
 
 use super::{SecretKind, SecretRule};
+use crate::sys::versioned::{Format, Malformed, Text, Versioned, Writer};
 
 /// Version of `secrets.toml` that this lfctl writes, and the newest it reads.
 pub const SCHEMA: u32 = 1;
@@ -58,20 +59,9 @@ pub struct SecretStore(BTreeMap<String, Secret>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// Not TOML, or not of the known shape.
-    #[error("secrets are not readable{}: {message}", at_line(*.line))]
-    Syntax {
-        /// Line, counted from 1.
-        line: Option<usize>,
-        /// What the parser says, without a quotation.
-        message: String,
-    },
-    /// Written by a newer lfctl.
-    #[error("secrets have schema {found}, this lfctl reads up to {SCHEMA}")]
-    NewerSchema {
-        /// The schema of the file.
-        found: u32,
-    },
+    /// A value has no form in TOML.
+    #[error("secrets cannot be written as TOML")]
+    Write,
     /// An override differs from a value that data depends on.
     #[error("secret `{name}` must not change after installing: stored data depends on it")]
     Immutable {
@@ -83,72 +73,55 @@ pub enum SecretError {
     Randomness(#[source] getrandom::Error),
 }
 
-fn at_line(line: Option<usize>) -> String {
-    line.map_or_else(String::new, |line| format!(" at line {line}"))
-}
-
-/// The line, counted from 1, that holds the byte at `offset`.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.get(..offset).unwrap_or(text).matches('\n').count()
-}
-
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    #[expect(dead_code, reason = "read before, to tell the versions apart")]
     schema: u32,
-    secrets: BTreeMap<String, String>,
+    #[expect(dead_code, reason = "read before, to name the writer of a newer file")]
+    #[serde(default)]
+    lfctl: Writer,
+    secrets: BTreeMap<String, SecretString>,
 }
 
-#[derive(Deserialize)]
-struct SchemaOnly {
+/// Has no `Debug`: it borrows what is never shown.
+#[derive(Serialize)]
+struct Exposed<'a> {
     schema: u32,
+    lfctl: Writer,
+    secrets: BTreeMap<&'a str, &'a str>,
+}
+
+impl Versioned for SecretStore {
+    const FORMAT: Format = Format::Toml;
+    const SCHEMA: u32 = SCHEMA;
+    const IS_SECRET: bool = true;
+
+    fn from_text(text: Text<'_>, _: u32) -> Result<Self, Malformed> {
+        let document: Document = text.parse()?;
+        let secrets = document.secrets.into_iter();
+        Ok(Self(
+            secrets.map(|(name, value)| (name, Secret(value))).collect(),
+        ))
+    }
 }
 
 impl SecretStore {
-    /// Reads the text of `secrets.toml`.
-    ///
-    /// # Errors
-    ///
-    /// [`SecretError::Syntax`] and [`SecretError::NewerSchema`].
-    pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let syntax = |error: toml::de::Error| SecretError::Syntax {
-            line: error.span().map(|span| line_of(text, span.start)),
-            // A type error quotes the value it met; only unquoted words leave.
-            message: unquoted(error.message()),
-        };
-        // The schema first: a newer file may have fields that this one refuses.
-        let SchemaOnly { schema } = toml::from_str(text).map_err(syntax)?;
-        if schema > SCHEMA {
-            return Err(SecretError::NewerSchema { found: schema });
-        }
-        let document: Document = toml::from_str(text).map_err(syntax)?;
-        Ok(Self(
-            document
-                .secrets
-                .into_iter()
-                .map(|(name, value)| (name, Secret::new(value)))
-                .collect(),
-        ))
-    }
-
     /// The text of `secrets.toml`, for a file that only root may read.
     ///
     /// # Errors
     ///
-    /// [`SecretError::Syntax`] when a value has no form in TOML.
+    /// [`SecretError::Write`] when a value has no form in TOML.
     pub fn to_toml(&self) -> Result<Secret, SecretError> {
-        let document = Document {
+        let document = Exposed {
             schema: SCHEMA,
+            lfctl: Writer,
             secrets: self
-                .0
                 .iter()
-                .map(|(name, secret)| (name.clone(), secret.expose().to_owned()))
+                .map(|(name, secret)| (name, secret.expose()))
                 .collect(),
         };
-        let body = toml::to_string(&document).map_err(|error| SecretError::Syntax {
-            line: None,
-            message: error.to_string(),
-        })?;
+        let body = toml::to_string(&document).map_err(|_| SecretError::Write)?;
         Ok(Secret::new(format!(
             "# Secrets of one appliance, made by lfctl. Without encryption-key and salt a\n\
              # backup of the databases is only half of one: keep a copy of this file.\n\n{body}"
@@ -251,26 +224,12 @@ fn generate(rule: &SecretRule) -> Result<Secret, SecretError> {
     Ok(Secret::new(value))
 }
 
-/// A parser message without what stands between quotation marks.
-fn unquoted(message: &str) -> String {
-    let mut quoted = false;
-    let mut text = String::new();
-    for c in message.chars() {
-        if matches!(c, '"' | '`') {
-            quoted = !quoted;
-            if quoted {
-                text.push('…');
-            }
-        } else if !quoted {
-            text.push(c);
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::sys::versioned::{self, DocumentError};
     use proptest::prelude::*;
 
     fn rule(kind: SecretKind, length: usize, prefix: &str) -> SecretRule {
@@ -328,6 +287,10 @@ mod tests {
         }
     }
 
+    fn parse(text: &str) -> Result<SecretStore, DocumentError> {
+        versioned::parse(Path::new("secrets.toml"), text.as_bytes())
+    }
+
     #[test]
     fn neither_debug_nor_errors_show_a_value() {
         let secrets = store(&[("a", "hunter2hunter2")]);
@@ -338,18 +301,19 @@ mod tests {
             "schema = 1\nsecrets = \"hunter2hunter2\"\n",
             "schema = 1\n[secrets]\na = \"hunter2hunter2\nb = 1",
         ] {
-            let error = SecretStore::parse(broken).unwrap_err();
+            let error = parse(broken).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
     }
 
     #[test]
     fn refuses_a_newer_file_by_name() {
-        let error = SecretStore::parse("schema = 2\nfuture = true\n").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "secrets have schema 2, this lfctl reads up to 1"
+        let error = parse("schema = 2\nfuture = true\n").unwrap_err();
+        assert!(
+            matches!(error, DocumentError::Newer { found: 2, .. }),
+            "{error}"
         );
+        assert!(error.to_string().contains("`secrets.toml`"), "{error}");
     }
 
     #[test]
@@ -381,7 +345,7 @@ mod tests {
                 values.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
             );
             let text = secrets.to_toml().unwrap();
-            prop_assert_eq!(SecretStore::parse(text.expose()).unwrap(), secrets);
+            prop_assert_eq!(parse(text.expose()).unwrap(), secrets);
         }
     }
 }

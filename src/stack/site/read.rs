@@ -12,7 +12,8 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Admin, Named, Origin, Problem, SCHEMA, Scheme, SiteConfig, SiteError, TlsFiles, rules,
 };
-use crate::stack::secret::{Secret, line_of};
+use crate::stack::secret::Secret;
+use crate::sys::versioned::line_of;
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 3000);

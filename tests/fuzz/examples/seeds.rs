@@ -13,6 +13,7 @@ use lfctl::bundle::sbom::Bom;
 use lfctl::oci::digest::Digest;
 use lfctl::oci::registry::Credentials;
 use lfctl::sign::{IntroducedKey, TrustStatement};
+use lfctl::sys::versioned::Writer;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -166,6 +167,7 @@ fn documents(seeds: &Seeds) -> io::Result<()> {
     });
     let inventory = Inventory {
         schema: SCHEMA,
+        lfctl: Writer,
         host: "a".to_owned(),
         platform: Platform {
             os: "linux".to_owned(),

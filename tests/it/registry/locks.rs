@@ -164,8 +164,11 @@ fn a_lock_holds_every_platform_it_was_made_for() {
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("lock is for linux/amd64"), "{text}");
     desk.lfctl(&arm_too);
-    let text = fs_err::read_to_string(desk.path("a.toml.lock")).unwrap();
-    let lock = Lock::parse(&text).unwrap();
+    let read = || {
+        let file = desk.path("a.toml.lock");
+        Lock::parse(&file, &fs_err::read(&file).unwrap()).unwrap()
+    };
+    let lock = read();
     assert_eq!(
         lock.platforms["linux/amd64"].images[APP],
         Digest::of(&app(2).manifest)
@@ -189,8 +192,7 @@ fn a_lock_holds_every_platform_it_was_made_for() {
         scope.spawn(|| desk.lfctl(&elsewhere));
         desk.lfctl(&create);
     });
-    let text = fs_err::read_to_string(desk.path("a.toml.lock")).unwrap();
-    assert_eq!(Lock::parse(&text).unwrap(), lock);
+    assert_eq!(read(), lock);
 }
 
 #[test]
