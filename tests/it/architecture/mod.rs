@@ -1,10 +1,17 @@
-//! Holds the source tree to the layers of `src/lib.rs`: reads every
-//! `crate::` path and fails on an arrow against them.
+//! Holds the source tree to the layers of `src/lib.rs`: reads every path and
+//! fails on an arrow against them, on a circle inside a room, and on a file
+//! that is too long to be read.
+
+mod circles;
+mod source;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+
+use circles::Tree;
+use source::Source;
 
 /// The layers, each with its rooms. A room uses those of the layers below its
 /// own, and those behind it in its own layer.
@@ -22,6 +29,10 @@ const LAYERS: &[&[&str]] = &[
 const LEAVES: &[&str] = &["event", "finding"];
 
 fn sources() -> Vec<PathBuf> {
+    files_below("src")
+}
+
+fn files_below(dir: &str) -> Vec<PathBuf> {
     fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
@@ -33,34 +44,19 @@ fn sources() -> Vec<PathBuf> {
         }
     }
     let mut files = Vec::new();
-    walk(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut files,
-    );
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), &mut files);
     files
 }
 
 /// Every `crate::a::b` in code, as (`a`, `b`).
 fn edges(text: &str) -> BTreeSet<(String, String)> {
-    let code = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect::<Vec<_>>()
-        .join("\n");
-    code.split("crate::")
-        .skip(1)
-        .map(|rest| {
-            let word = |text: &str| -> String {
-                text.chars()
-                    .take_while(|c| c.is_alphanumeric() || *c == '_')
-                    .collect()
-            };
-            let first = word(rest);
-            let second = rest[first.len()..]
-                .strip_prefix("::")
-                .map(word)
-                .unwrap_or_default();
-            (first, second)
+    let source = Source::with_tests(text);
+    let uses = source.uses.iter().map(|one| &one.path);
+    uses.chain(&source.paths)
+        .filter(|path| path[0] == "crate")
+        .map(|path| {
+            let word = |at: usize| path.get(at).cloned().unwrap_or_default();
+            (word(1), word(2))
         })
         .collect()
 }
@@ -127,8 +123,43 @@ fn an_arrow_against_the_layers_is_seen() {
     );
     assert!(violations("engine", "use crate::report::event::Event;").is_empty());
     assert!(violations("check", "// see crate::change::apply").is_empty());
+    let braces = "use crate::{report::event, change::{self, apply}};";
+    assert_eq!(violations("check", braces).len(), 2);
 }
 
+/// Rooms whose files still use each other in circles. No room comes onto this
+/// list again.
+const NOT_YET_STRAIGHT: &[&str] = &[
+    "cli",
+    "check",
+    "transfer",
+    "appliance",
+    "bundle",
+    "stack",
+    "engine",
+    "oci",
+];
+
+#[test]
+fn no_room_has_a_circle_inside() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources().into_iter().map(|file| {
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+        (name.to_owned(), fs::read_to_string(&file).unwrap())
+    });
+    let tree = Tree::new(files);
+    let mut wrong = Vec::new();
+    for room in LAYERS.concat().into_iter().chain(["report"]) {
+        let circles = tree.circles(room);
+        let may_have_some = NOT_YET_STRAIGHT.contains(&room);
+        if circles.is_empty() && may_have_some {
+            wrong.push(format!("`{room}` has no circle: take it off the list"));
+        } else if !may_have_some {
+            wrong.extend(circles);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
 #[test]
 fn only_the_registry_reaches_out() {
     for file in sources() {
@@ -146,10 +177,35 @@ fn only_the_registry_reaches_out() {
     }
 }
 
+/// Files that are still too long. No file comes onto this list again.
+const NOT_YET_SHORT: &[&str] = &[
+    "src/bundle/fake.rs",
+    "src/check/faults.rs",
+    "src/cli/install.rs",
+    "src/cli/trust.rs",
+    "src/oci/local/saved.rs",
+    "src/sys/partial_set.rs",
+    "src/sys/versioned.rs",
+    "tests/it/engine/containers.rs",
+    "tests/it/engine/images.rs",
+    "tests/it/journey.rs",
+    "tests/it/parts.rs",
+    "tests/it/registry.rs",
+    "tests/it/registry/faults.rs",
+];
+
 #[test]
 fn files_stay_readable() {
-    for file in sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for file in files_below("src").into_iter().chain(files_below("tests")) {
         let lines = fs::read_to_string(&file).unwrap().lines().count();
-        assert!(lines <= 470, "{} has {lines} lines", file.display());
+        let name = file.strip_prefix(root).unwrap().to_str().unwrap();
+        match (lines > 400, NOT_YET_SHORT.contains(&name)) {
+            (true, false) => wrong.push(format!("{name} has {lines} lines: split it")),
+            (false, true) => wrong.push(format!("{name} is short: take it off the list")),
+            _ => {}
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
