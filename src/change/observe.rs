@@ -9,11 +9,11 @@ use super::error::ChangeError;
 use super::observed::{Fit, Observed, Record};
 use super::release;
 use crate::appliance::state::Status;
-use crate::check::preflight::DiskNeed;
 use crate::engine::{
     Container, ContainerEngine, ContainerSpec, ContainerState, HealthState, LABEL_APPLIANCE,
     LABEL_CONFIG, LoadRoute,
 };
+use crate::facts::DiskNeed;
 use crate::facts::existing::Existing;
 use crate::render::{self, Names};
 use crate::sys::disk::Disk;

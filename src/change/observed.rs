@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::preflight::DiskNeed;
+use crate::facts::DiskNeed;
 
 /// What is there before the plan is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::appliance::journal::OnBreak;
-use crate::check::preflight::DiskNeed;
+use crate::facts::DiskNeed;
 
 /// Which part of a change a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

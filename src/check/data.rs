@@ -1,8 +1,11 @@
 //! The data: schemas, settings of the datastores, and an event end to end.
 
-use super::{Outcome, Unknown, engine_command, install_again, read_logs, want};
+use super::appliance::recorded;
+use super::cause::{Beneath, broke_off, require};
+use super::outcome::{Outcome, Unknown, want};
+use super::remedy::{engine_command, install_again, read_logs};
 use crate::facts::Facts;
-use crate::facts::installed::Secrets;
+use crate::facts::subject::Secrets;
 use crate::langfuse::ProbeError;
 use crate::langfuse::schema::{SchemaState, SchemaVerdict};
 use crate::report::finding::Remedy;
@@ -15,38 +18,52 @@ const CLICKHOUSE_LOSES_DATA: (u64, u64) = (26, 8);
 /// Slower than this, an event is late but not lost.
 const READABLE_SLOW_MS: u64 = 15_000;
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "one of a list of functions of the same type"
-)]
 pub(super) fn secrets(facts: &Facts) -> Result<Outcome, Unknown> {
-    let (message, evidence) = match &facts.installed.secrets {
+    let is_before = facts.change.is_some();
+    if is_before {
+        recorded(facts)?;
+    }
+    if facts
+        .change
+        .as_ref()
+        .is_some_and(|change| !change.existing.holds_data())
+    {
+        return Ok(Outcome::not_applicable("there is no data yet"));
+    }
+    let (message, evidence) = match &facts.subject.secrets {
         Secrets::Same(count) => {
             return Ok(Outcome::pass(format!(
                 "the {count} that must never change are those on record"
             )));
         }
-        Secrets::Missing => (
-            "secrets.toml is missing",
-            "the file does not exist".to_owned(),
-        ),
+        Secrets::Missing => {
+            if let Some(cause) = broke_off(facts) {
+                return Err(Unknown::Beneath(cause));
+            }
+            (
+                "secrets.toml is missing",
+                "the file does not exist".to_owned(),
+            )
+        }
         Secrets::Changed(names) => (
             "secrets are not the ones that the data was made with",
             names.join(", "),
         ),
     };
-    let web = facts
-        .installed
-        .container(&facts.installed.stack.langfuse.web);
-    Ok(Outcome::blocking(
-        message,
-        evidence,
+    let web = facts.subject.container(&facts.subject.stack.langfuse.web);
+    let remedy = if is_before {
+        Remedy::command(
+            "put secrets.toml back from your copy, or remove the data for good",
+            format!("lfctl uninstall --name {} --purge", facts.subject.name),
+        )
+    } else {
         Remedy::command(
             "put secrets.toml back from your copy before anything is started anew; what runs still \
              has the right ones in its environment",
             engine_command(facts, &format!("inspect {web}")),
-        ),
-    ))
+        )
+    };
+    Ok(Outcome::blocking(message, evidence, remedy))
 }
 
 pub(super) fn postgres_schema(facts: &Facts) -> Result<Outcome, Unknown> {
@@ -58,15 +75,20 @@ pub(super) fn clickhouse_schema(facts: &Facts) -> Result<Outcome, Unknown> {
 }
 
 fn schema(facts: &Facts, kind: SchemaKind) -> Result<Outcome, Unknown> {
-    let schemas = &facts.installed.stack.schemas;
+    let schemas = &facts.subject.stack.schemas;
     let Some(at) = schemas.iter().position(|schema| schema.kind == kind) else {
         return Ok(Outcome::not_applicable("the stack has no such schema"));
     };
     let state = facts
         .schemas
         .get(at)
-        .ok_or_else(|| Unknown("not asked for".to_owned()))
+        .ok_or_else(|| Unknown::new("not asked for"))
         .and_then(want)?;
+    if state.verdict(&schemas[at]) == SchemaVerdict::Behind
+        && let Some(cause) = broke_off(facts)
+    {
+        return Err(Unknown::Beneath(cause));
+    }
     Ok(judge_schema(facts, &schemas[at], state))
 }
 
@@ -146,7 +168,7 @@ pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
         "UPDATE background_migrations SET failed_at = NULL, failed_reason = NULL WHERE name = '{}'",
         first.name
     );
-    let schemas = &facts.installed.stack.schemas;
+    let schemas = &facts.subject.stack.schemas;
     let postgres = schemas
         .iter()
         .find(|schema| schema.kind == SchemaKind::Prisma);
@@ -157,8 +179,8 @@ pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
             text: format!(
                 "mend what it names, clear the row, then restart {} so that it tries again",
                 facts
-                    .installed
-                    .container(&facts.installed.stack.langfuse.worker)
+                    .subject
+                    .container(&facts.subject.stack.langfuse.worker)
             ),
             command: postgres.map(|postgres| sql(facts, postgres, &retry)),
         },
@@ -167,7 +189,7 @@ pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
 
 /// A statement as the operator types it.
 fn sql(facts: &Facts, schema: &Schema, statement: &str) -> String {
-    let container = facts.installed.container(&schema.service);
+    let container = facts.subject.container(&schema.service);
     let quoted = schema
         .query
         .iter()
@@ -191,7 +213,7 @@ pub(super) fn clickhouse_version(facts: &Facts) -> Result<Outcome, Unknown> {
     let server = server(facts, SchemaKind::GolangMigrate)?;
     let mut numbers = server.version.split('.').map(str::parse::<u64>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return Err(Unknown(format!("`{}` is no version", server.version)));
+        return Err(Unknown::new(format!("`{}` is no version", server.version)));
     };
     let evidence = format!("ClickHouse {}", server.version);
     if (major, minor) < CLICKHOUSE_LOSES_DATA {
@@ -213,16 +235,16 @@ fn server(
     kind: SchemaKind,
 ) -> Result<&crate::langfuse::schema::ServerFacts, Unknown> {
     let at = facts
-        .installed
+        .subject
         .stack
         .schemas
         .iter()
         .position(|schema| schema.kind == kind)
-        .ok_or_else(|| Unknown("the stack has no such server".to_owned()))?;
+        .ok_or_else(|| Unknown::new("the stack has no such server"))?;
     facts
         .servers
         .get(at)
-        .ok_or_else(|| Unknown("not asked for".to_owned()))
+        .ok_or_else(|| Unknown::new("not asked for"))
         .and_then(want)
 }
 
@@ -264,8 +286,8 @@ pub(super) fn redis_eviction(facts: &Facts) -> Result<Outcome, Unknown> {
     if policy == "noeviction" {
         return Ok(Outcome::pass(evidence));
     }
-    let redis = crate::facts::settings::redis(&facts.installed.stack)
-        .map_or_else(String::new, |redis| facts.installed.container(&redis.name));
+    let redis = crate::facts::settings::redis(&facts.subject.stack)
+        .map_or_else(String::new, |redis| facts.subject.container(&redis.name));
     Ok(Outcome::blocking(
         "Redis drops queued events when its memory is full",
         evidence,
@@ -277,7 +299,7 @@ pub(super) fn redis_eviction(facts: &Facts) -> Result<Outcome, Unknown> {
 }
 
 pub(super) fn end_to_end(facts: &Facts) -> Result<Outcome, Unknown> {
-    let langfuse = &facts.installed.stack.langfuse;
+    let langfuse = &facts.subject.stack.langfuse;
     let error = match want(&facts.event)? {
         Ok(trip) => {
             let evidence = format!(
@@ -296,6 +318,7 @@ pub(super) fn end_to_end(facts: &Facts) -> Result<Outcome, Unknown> {
         }
         Err(error) => error,
     };
+    require(facts, &[Beneath::AllServices, Beneath::Web])?;
     let (service, text) = match error {
         ProbeError::Unauthorized { .. } => (
             &langfuse.web,

@@ -1,10 +1,11 @@
 //! The proof that nothing leaves.
 
+use super::cause::broke_off;
 use super::environment::{container, langfuse, variable};
-use super::{Outcome, Unknown, engine_command, install_again, want};
+use super::outcome::{Outcome, Unknown, want};
+use super::remedy::{engine_command, install_again, isolate};
 use crate::facts::Facts;
 use crate::facts::egress::{Attempt, Ending, Why};
-use crate::langfuse::{UpdateCheck, UpdateVerdict};
 use crate::report::finding::Remedy;
 
 /// Slower than this, a page load notices.
@@ -22,62 +23,6 @@ const BLOB_KEYS: [&str; 2] = [
     "LANGFUSE_S3_EVENT_UPLOAD_ACCESS_KEY_ID",
     "LANGFUSE_S3_EVENT_UPLOAD_SECRET_ACCESS_KEY",
 ];
-
-pub(super) fn update_check(facts: &Facts) -> Result<Outcome, Unknown> {
-    let check = want(&facts.update)?;
-    let evidence = update_evidence(check);
-    let web = &facts.installed.stack.langfuse.web;
-    let seal = isolate(facts, web);
-    let look = |text| super::read_logs(facts, web, text);
-    Ok(match check.verdict {
-        UpdateVerdict::Graceful => {
-            Outcome::pass(format!("harmless, blocked as expected: {evidence}"))
-        }
-        UpdateVerdict::Slow => Outcome::warning(
-            "the update check is blocked, but only after waiting, on every page load",
-            evidence,
-            seal,
-        ),
-        UpdateVerdict::Hung => Outcome::blocking(
-            "the update check hangs: something takes the connection and stays silent",
-            evidence,
-            seal,
-        ),
-        UpdateVerdict::Broken => Outcome::blocking(
-            "the update check ends in an error that users see",
-            evidence,
-            look("read the error; a proxy or mock that answers in the vendor's name causes it"),
-        ),
-        UpdateVerdict::EgressOpen => Outcome::blocking(
-            "the update check reached the outside and got a release: egress is open",
-            evidence,
-            seal,
-        ),
-        UpdateVerdict::Answered => Outcome::blocking(
-            "the update check got an answer that is no release: a proxy or captive portal can be \
-             reached",
-            evidence,
-            seal,
-        ),
-        UpdateVerdict::Unproven => Outcome::warning(
-            "the update check found nothing, but Langfuse logged no failed call, so nothing is proven",
-            evidence,
-            look("see whether web's log is cut short, and call the check again"),
-        ),
-    })
-}
-
-/// Timing, status, and Langfuse's own words.
-fn update_evidence(check: &UpdateCheck) -> String {
-    let answer = match check.status {
-        Some(status) => format!("status {status} in {} ms, {}", check.elapsed_ms, check.body),
-        None => format!("no whole answer in {} ms {}", check.elapsed_ms, check.body),
-    };
-    match &check.log_line {
-        Some(line) => format!("{answer}; web logged \"{line}\""),
-        None => format!("{answer}; web logged nothing about it"),
-    }
-}
 
 /// All attempts, with the service that made them. What one service could
 /// reach counts even when another could not be looked at.
@@ -99,7 +44,7 @@ fn attempts(facts: &Facts, why: &[Why]) -> Result<Vec<(String, Attempt)>, Unknow
         return Err(unknown);
     }
     if all.is_empty() {
-        return Err(Unknown("no connect was tried".to_owned()));
+        return Err(Unknown::new("no connect was tried"));
     }
     Ok(all)
 }
@@ -110,21 +55,6 @@ fn list<'a>(attempts: impl IntoIterator<Item = &'a (String, Attempt)>) -> String
         .map(|(service, attempt)| format!("{service} to {attempt}"))
         .collect::<Vec<_>>()
         .join("; ")
-}
-
-fn isolate(facts: &Facts, service: &str) -> Remedy {
-    let container = facts.installed.container(service);
-    Remedy::command(
-        format!(
-            "see which networks the container is on; only `{}` belongs there: take it off any \
-             other by `network disconnect`, and look for a proxy that the host offers it",
-            facts.installed.internal()
-        ),
-        engine_command(
-            facts,
-            &format!("inspect --format '{{{{json .NetworkSettings.Networks}}}}' {container}"),
-        ),
-    )
 }
 
 pub(super) fn call_home(facts: &Facts) -> Result<Outcome, Unknown> {
@@ -203,7 +133,7 @@ pub(super) fn no_route(facts: &Facts) -> Result<Outcome, Unknown> {
                     facts,
                     &format!(
                         "exec {} cat /etc/resolv.conf",
-                        facts.installed.container(service)
+                        facts.subject.container(service)
                     ),
                 ),
             ),
@@ -219,7 +149,7 @@ pub(super) fn no_route(facts: &Facts) -> Result<Outcome, Unknown> {
         .known()
         .into_iter()
         .flatten()
-        .any(|network| network.name == facts.installed.internal() && network.internal);
+        .any(|network| network.name == facts.subject.internal() && network.internal);
     if let (Some((service, _)), false) = (dropped.first(), is_sealed) {
         return Ok(Outcome::warning(
             "only a firewall that drops packets stands between the stack and the outside",
@@ -233,18 +163,23 @@ pub(super) fn no_route(facts: &Facts) -> Result<Outcome, Unknown> {
 pub(super) fn networks(facts: &Facts) -> Result<Outcome, Unknown> {
     let networks = want(&facts.networks)?;
     let containers = want(&facts.containers)?;
-    let gateway = &facts.installed.stack.langfuse.gateway;
-    let internal = facts.installed.internal();
+    let gateway = &facts.subject.stack.langfuse.gateway;
+    let internal = facts.subject.internal();
     let rebuild = || {
         Remedy::command(
             "uninstall, which keeps the data, and install again with the bundle: it makes networks \
              and containers anew",
-            format!("lfctl uninstall --name {}", facts.installed.name),
+            format!("lfctl uninstall --name {}", facts.subject.name),
         )
     };
     let mut wrong: Vec<(String, Remedy)> = Vec::new();
     match networks.iter().find(|network| network.name == internal) {
-        None => wrong.push((format!("there is no network {internal}"), rebuild())),
+        None => {
+            if let Some(cause) = broke_off(facts) {
+                return Err(Unknown::Beneath(cause));
+            }
+            wrong.push((format!("there is no network {internal}"), rebuild()));
+        }
         Some(network) if !network.internal => {
             wrong.push((format!("{internal} has a route out"), rebuild()));
         }
@@ -343,7 +278,7 @@ pub(super) fn exporters(facts: &Facts) -> Result<Outcome, Unknown> {
             "if site.toml says so on purpose, nothing is wrong; otherwise install again",
             format!(
                 "lfctl install --offline --name {} BUNDLE",
-                facts.installed.name
+                facts.subject.name
             ),
         ),
     ))
@@ -356,7 +291,7 @@ fn switch_values<'a>(
     facts: &'a Facts,
     name: &str,
 ) -> Result<Vec<(&'a str, Option<&'a str>)>, Unknown> {
-    let stack = &facts.installed.stack;
+    let stack = &facts.subject.stack;
     let mut values = Vec::new();
     for service in &stack.services {
         let is_langfuse = [&stack.langfuse.web, &stack.langfuse.worker].contains(&&service.name);

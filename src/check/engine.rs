@@ -1,9 +1,9 @@
 //! The container engine.
 
-use super::{Outcome, Unknown, want};
+use super::change::change;
+use super::outcome::{Outcome, Unknown, want};
 use crate::engine::{EngineKind, LoadRoute};
 use crate::facts::Facts;
-
 use crate::report::finding::Remedy;
 
 /// Oldest releases that lfctl is tested with.
@@ -52,7 +52,7 @@ pub(super) fn version(facts: &Facts) -> Result<Outcome, Unknown> {
     };
     let mut numbers = engine.version.split(['.', '-', '+']).map(str::parse::<u64>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return Err(Unknown(format!("`{}` is no version", engine.version)));
+        return Err(Unknown::new(format!("`{}` is no version", engine.version)));
     };
     let evidence = format!("{} {}", engine.kind, engine.version);
     if (major, minor) >= oldest {
@@ -74,12 +74,57 @@ pub(super) fn daemon_proxy(facts: &Facts) -> Result<Outcome, Unknown> {
         return Ok(Outcome::pass("none is configured"));
     }
     Ok(Outcome::warning(
-        "the engine sends its own traffic through a proxy, loopback included",
+        "the engine has a proxy configured: it hands it to containers, and loopback goes through it",
         format!("the daemon names {}", engine.proxies.join(", ")),
         Remedy::command(
             "take the proxy out of the daemon's configuration, or exempt loopback by \
              NO_PROXY=localhost,127.0.0.1, and restart the daemon in a maintenance window",
             "systemctl edit docker",
         ),
+    ))
+}
+
+pub(super) fn platform(facts: &Facts) -> Result<Outcome, Unknown> {
+    let (engine, platform) = (want(&facts.engine)?, &change(facts)?.manifest.platform);
+    let evidence = format!("the engine runs {}/{}", engine.os, engine.architecture);
+    if engine.os == platform.os && engine.architecture == platform.architecture {
+        return Ok(Outcome::pass(evidence));
+    }
+    Ok(Outcome::blocking(
+        format!("the bundle holds images for {platform}"),
+        evidence,
+        Remedy::text("bring the bundle made for this platform"),
+    ))
+}
+
+pub(super) fn rootless_tls(facts: &Facts) -> Result<Outcome, Unknown> {
+    let engine = want(&facts.engine)?;
+    let tls = facts.subject.site.as_ref().is_some_and(|site| site.tls);
+    if !engine.rootless || !tls {
+        return Ok(Outcome::pass("lfctl reaches the gateway over plain HTTP"));
+    }
+    Ok(Outcome::blocking(
+        "a rootless engine keeps lfctl from the gateway's inner port",
+        "the published port speaks TLS, which lfctl's probes do not",
+        Remedy::text(
+            "let a proxy in front carry the certificate (`behind-proxy = true` instead of [tls]), \
+             or use the system's engine",
+        ),
+    ))
+}
+
+pub(super) fn foreign_object(facts: &Facts) -> Result<Outcome, Unknown> {
+    let foreign = &change(facts)?.existing.foreign;
+    let name = &facts.subject.name;
+    if foreign.is_empty() {
+        return Ok(Outcome::pass("every name is free or the appliance's own"));
+    }
+    let all = foreign.join(", ");
+    Ok(Outcome::blocking(
+        format!("{all} exists and was not made by lfctl for `{name}`"),
+        "it does not carry the label of this appliance",
+        Remedy::text(format!(
+            "choose another name with `--name`, or remove {all} yourself if it is not needed"
+        )),
     ))
 }

@@ -1,6 +1,7 @@
 //! What the containers were really given, as the engine tells it.
 
-use super::{Outcome, Unknown, install_again, want};
+use super::outcome::{Outcome, Unknown, want};
+use super::remedy::install_again;
 use crate::engine::Container;
 use crate::facts::Facts;
 use crate::report::finding::Remedy;
@@ -41,12 +42,12 @@ pub(super) fn variable<'a>(container: &'a Container, name: &str) -> Option<&'a s
 pub(super) fn container<'a>(facts: &'a Facts, service: &str) -> Result<&'a Container, Unknown> {
     want(&facts.containers)?
         .get(service)
-        .ok_or_else(|| Unknown(format!("{service} has no container")))
+        .ok_or_else(|| Unknown::new(format!("{service} has no container")))
 }
 
 /// Web and worker.
 pub(super) fn langfuse(facts: &Facts) -> Result<[(&str, &Container); 2], Unknown> {
-    let langfuse = &facts.installed.stack.langfuse;
+    let langfuse = &facts.subject.stack.langfuse;
     Ok([
         (&langfuse.web, container(facts, &langfuse.web)?),
         (&langfuse.worker, container(facts, &langfuse.worker)?),
@@ -112,7 +113,7 @@ pub(super) fn parity(facts: &Facts) -> Result<Outcome, Unknown> {
 /// Variables of the groups that both services use, unless one of them has its
 /// own value.
 fn shared_variables<'a>(facts: &'a Facts, one: &str, other: &str) -> Vec<&'a str> {
-    let stack = &facts.installed.stack;
+    let stack = &facts.subject.stack;
     let (Some(one), Some(other)) = (stack.service(one), stack.service(other)) else {
         return Vec::new();
     };

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::appliance::state::Status;
 use crate::bundle::manifest::Release;
 use crate::engine::{
     Container, ContainerState, EngineFacts, EngineKind, HealthState, LABEL_PART, Resource,
 };
 use crate::facts::egress::{Attempt, Ending, targets};
-use crate::facts::installed::Secrets;
-use crate::facts::{CommandHealth, EventTrip, Fact, Facts, Installed};
+use crate::facts::subject::{Secrets, Site};
+use crate::facts::{CommandHealth, EventTrip, Fact, Facts, Subject};
 use crate::langfuse::schema::{SchemaState, ServerFacts};
 use crate::langfuse::{Health, UpdateCheck, UpdateVerdict};
 use crate::stack::secret::SecretStore;
@@ -175,14 +176,14 @@ fn engine() -> EngineFacts {
     }
 }
 
-pub(super) fn installed() -> Installed {
+pub(super) fn installed() -> Subject {
     let stack: Stack = toml::from_str(STACK).unwrap();
     let images = stack
         .services
         .iter()
         .map(|service| (service.image.clone(), format!("sha256:{}", service.image)))
         .collect();
-    Installed {
+    Subject {
         name: "lf".to_owned(),
         release: Release {
             name: "langfuse".to_owned(),
@@ -191,14 +192,19 @@ pub(super) fn installed() -> Installed {
         },
         stack,
         images,
-        listen: "0.0.0.0:8080".parse().unwrap(),
-        tls: false,
-        url: "http://langfuse.lan:8080".to_owned(),
+        site: Some(Site {
+            listen: "0.0.0.0:8080".parse().unwrap(),
+            tls: false,
+            url: "http://langfuse.lan:8080".to_owned(),
+        }),
         keys: None,
         secrets: Secrets::Same(3),
         redactor: SecretStore::default().redactor(),
         state_dir: "/var/lib/lfctl/lf".into(),
-        updated: "2026-11-22T10:00:00Z".parse().unwrap(),
+        status: Some(Status::Installed),
+        unfinished: Fact::Known(None),
+        busy: false,
+        updated: Some("2026-11-22T10:00:00Z".parse().unwrap()),
     }
 }
 
@@ -311,7 +317,8 @@ pub(super) fn healthy() -> Facts {
             accepted_ms: 20,
             readable_ms: 700,
         })),
-        installed,
+        subject: installed,
+        change: None,
     }
 }
 

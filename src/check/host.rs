@@ -1,11 +1,16 @@
-//! The host: memory, CPUs, disks, clock.
+//! The host: memory, CPUs, disks, clock, port.
 
 use indicatif::HumanBytes;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, Unknown, engine_command, want};
-use crate::facts::Facts;
+use super::bundle::FIRST_DATE;
+use super::change::change;
+use super::outcome::{Outcome, Unknown, want};
+use super::remedy::engine_command;
+use crate::facts::{Change, DiskNeed, Facts};
 use crate::report::finding::{Remedy, Severity};
 use crate::sys::disk::Disk;
+use crate::sys::host::PortState;
 
 const MIB: u64 = 1024 * 1024;
 /// Below this Postgres and `ClickHouse` stop in the middle of a write.
@@ -15,25 +20,32 @@ const DISK_BLOCKING: u64 = 1024 * MIB;
 const DISK_WARNING_SHARE: u64 = 10;
 /// They lack `renameat2`.
 const REMOTE: [&str; 7] = ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs"];
+/// A clock that is set by hand or by a drifting source is not wrong yet.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn memory(facts: &Facts) -> Result<Outcome, Unknown> {
     let host = want(&facts.host)?;
-    let requires = &facts.installed.stack.requires;
+    let requires = &facts.subject.stack.requires;
     let (needed, recommended) = (
-        requires.memory_mib * MIB,
-        requires.recommended_memory_mib * MIB,
+        requires.memory_mib.saturating_mul(MIB),
+        requires.recommended_memory_mib.saturating_mul(MIB),
     );
+    // An engine in a virtual machine has less than the host.
+    let engine = facts.engine.known().map(|engine| engine.memory);
+    let total = engine
+        .filter(|memory| *memory > 0)
+        .map_or(host.memory.total, |memory| memory.min(host.memory.total));
     let evidence = format!(
         "{} physical, {} available; the release needs {}, {} is recommended",
-        HumanBytes(host.memory.total),
+        HumanBytes(total),
         HumanBytes(host.memory.available),
         HumanBytes(needed),
         HumanBytes(recommended)
     );
     let add = Remedy::text("give the host more memory, or move other programs away from it");
-    Ok(if host.memory.total < needed {
+    Ok(if total < needed {
         Outcome::blocking("the host has too little memory", evidence, add)
-    } else if host.memory.total < recommended {
+    } else if total < recommended {
         Outcome::warning(
             "the host has less memory than is recommended",
             evidence,
@@ -46,7 +58,7 @@ pub(super) fn memory(facts: &Facts) -> Result<Outcome, Unknown> {
 
 pub(super) fn cpu(facts: &Facts) -> Result<Outcome, Unknown> {
     let host = want(&facts.host)?;
-    let requires = &facts.installed.stack.requires;
+    let requires = &facts.subject.stack.requires;
     // Flags are named as x86 names them.
     let is_x86 = host.machine == "x86_64";
     let missing: Vec<_> = requires
@@ -65,11 +77,13 @@ pub(super) fn cpu(facts: &Facts) -> Result<Outcome, Unknown> {
             ),
         ));
     }
-    let evidence = format!(
-        "{} CPUs, {} recommended",
-        host.cpu.count, requires.recommended_cpus
-    );
-    if (host.cpu.count as u64) < requires.recommended_cpus {
+    let count = host.cpu.count as u64;
+    let engine = facts.engine.known().map(|engine| engine.cpus);
+    let count = engine
+        .filter(|cpus| *cpus > 0)
+        .map_or(count, |cpus| cpus.min(count));
+    let evidence = format!("{count} CPUs, {} recommended", requires.recommended_cpus);
+    if count < requires.recommended_cpus {
         return Ok(Outcome::warning(
             "the host has fewer CPUs than are recommended",
             evidence,
@@ -86,12 +100,65 @@ fn disks(facts: &Facts) -> Result<Vec<(&str, &Disk)>, Unknown> {
         disks.push((*purpose, want(disk)?));
     }
     if disks.is_empty() {
-        return Err(Unknown("no filesystem could be looked at".to_owned()));
+        return Err(Unknown::new("no filesystem could be looked at"));
     }
     Ok(disks)
 }
 
 pub(super) fn disk_space(facts: &Facts) -> Result<Outcome, Unknown> {
+    match &facts.change {
+        Some(change) => space_for(change),
+        None => space_left(facts),
+    }
+}
+
+/// Room for what is about to be written.
+fn space_for(change: &Change) -> Result<Outcome, Unknown> {
+    let describe = |need: &DiskNeed| {
+        let free = need.free.unwrap_or_default();
+        format!(
+            "{}: {} are needed for {}, {} are free",
+            need.path,
+            HumanBytes(need.bytes),
+            need.purpose,
+            HumanBytes(free)
+        )
+    };
+    let lacks = |need: &&DiskNeed| need.free.is_some_and(|free| free < need.bytes);
+    let lacking: Vec<_> = change.needs.iter().filter(lacks).collect();
+    if let Some(first) = lacking.first() {
+        let evidence: Vec<_> = lacking.iter().map(|need| describe(need)).collect();
+        let missing = first.bytes - first.free.unwrap_or_default();
+        return Ok(Outcome::blocking(
+            format!(
+                "{} needs {} on the filesystem of {}",
+                first.purpose,
+                HumanBytes(first.bytes),
+                first.path
+            ),
+            evidence.join("; "),
+            Remedy::command(
+                format!("free {} there", HumanBytes(missing)),
+                format!("df -h {}", first.path),
+            ),
+        ));
+    }
+    if let Some(unseen) = change.needs.iter().find(|need| need.free.is_none()) {
+        return Err(Unknown::new(format!(
+            "the room on the filesystem of {} cannot be seen, and {} needs {} there: look \
+             yourself with `df -h {}`",
+            unseen.path,
+            unseen.purpose,
+            HumanBytes(unseen.bytes),
+            unseen.path
+        )));
+    }
+    let evidence: Vec<_> = change.needs.iter().map(describe).collect();
+    Ok(Outcome::pass(evidence.join("; ")))
+}
+
+/// Room for what is yet to come.
+fn space_left(facts: &Facts) -> Result<Outcome, Unknown> {
     let disks = disks(facts)?;
     let evidence = disks
         .iter()
@@ -159,18 +226,38 @@ fn disk_severity(disk: &Disk) -> Option<Severity> {
     }
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "one of a list of functions of the same type"
-)]
+/// What lies in the past for certain: when the appliance was last changed, by
+/// this clock, and when the newest image of the bundle was made, by another.
+fn past(facts: &Facts) -> Option<(Timestamp, &'static str)> {
+    let changed = facts
+        .subject
+        .updated
+        .map(|at| (at, "the appliance was last changed at"));
+    let made = facts
+        .change
+        .as_ref()
+        .map(|change| change.manifest.created)
+        .filter(|created| created.as_second() >= FIRST_DATE)
+        .map(|created| (created, "the newest image of the bundle was made at"));
+    changed.into_iter().chain(made).max()
+}
+
 pub(super) fn clock(facts: &Facts) -> Result<Outcome, Unknown> {
-    let (now, installed) = (facts.now, facts.installed.updated);
-    let evidence = format!("it is {now:.0}, the appliance was last changed at {installed:.0}");
-    if now >= installed {
+    let Some((past, what)) = past(facts) else {
+        return Err(Unknown::new("there is nothing to compare the clock with"));
+    };
+    let evidence = format!("it is {:.0}, {what} {past:.0}", facts.now);
+    if past.duration_since(facts.now) <= CLOCK_TOLERANCE {
         return Ok(Outcome::pass(evidence));
     }
-    Ok(Outcome::blocking(
-        "the clock stands before the time at which the appliance was last changed",
+    // An install is the remedy where the clock went ahead before.
+    let severity = match facts.change {
+        Some(_) => Severity::Warning,
+        None => Severity::Blocking,
+    };
+    Ok(Outcome::found(
+        severity,
+        "the clock is behind a time that is in the past",
         evidence,
         Remedy::command(
             "set the clock from a source you trust: new events are stored under a time in which \
@@ -178,5 +265,39 @@ pub(super) fn clock(facts: &Facts) -> Result<Outcome, Unknown> {
              the appliance was installed: run `lfctl install` again, which writes down the time",
             "timedatectl set-time 'YYYY-MM-DD HH:MM:SS'",
         ),
+    ))
+}
+
+pub(super) fn port(facts: &Facts) -> Result<Outcome, Unknown> {
+    let Some((address, state)) = change(facts)?.port else {
+        return Ok(Outcome::pass("this appliance's own gateway has it"));
+    };
+    let message = match state {
+        PortState::Free => return Ok(Outcome::pass(format!("{address} is free"))),
+        PortState::InUse => format!("port {address} is in use"),
+        PortState::NotLocal => format!("{address} is not an address of this host"),
+        PortState::Denied => format!("lfctl itself may not use port {address}"),
+    };
+    let rootless = want(&facts.engine)?.rootless;
+    // The engine opens the port, and mostly may do more.
+    let severity = match state {
+        PortState::Denied if !rootless => Severity::Warning,
+        _ => Severity::Blocking,
+    };
+    let remedy = match state {
+        PortState::NotLocal => Remedy::command(
+            "put an address of this host into `listen` in site.toml, or 0.0.0.0 for all",
+            "ip -brief address",
+        ),
+        _ => Remedy::command(
+            "free it, or choose another `listen` in site.toml",
+            format!("ss -ltnp 'sport = :{}'", address.port()),
+        ),
+    };
+    Ok(Outcome::found(
+        severity,
+        message,
+        "as the kernel says",
+        remedy,
     ))
 }

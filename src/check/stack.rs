@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Outcome, Unknown, engine_command, install_again, read_logs, want};
+use super::appliance::recorded;
+use super::cause::{Beneath, broke_off, require};
+use super::outcome::{Cause, Outcome, Unknown, want};
+use super::remedy::{engine_command, install_again, read_logs};
 use crate::engine::{Container, ContainerState, HealthState};
 use crate::facts::Facts;
 use crate::langfuse::http::HttpError;
 use crate::report::finding::{Remedy, Severity};
+use crate::stack::SchemaKind;
 use crate::sys::text::chain;
 
 /// Restarts from which on it is no accident.
@@ -18,13 +22,18 @@ const LANGFUSE_STOP_SECONDS: i64 = 120;
 /// `stack.services` alone.
 fn running(facts: &Facts) -> Result<BTreeMap<&str, &Container>, Unknown> {
     let containers = want(&facts.containers)?;
-    let services = &facts.installed.stack.services;
+    let services = &facts.subject.stack.services;
     let found: BTreeMap<_, _> = services
         .iter()
         .filter_map(|service| Some((service.name.as_str(), containers.get(&service.name)?)))
         .collect();
     if found.is_empty() {
-        return Err(Unknown("none of the services has a container".to_owned()));
+        return Err(Unknown::Beneath(broke_off(facts).unwrap_or_else(|| {
+            Cause {
+                what: "no service has a container".to_owned(),
+                told_by: "stack.services",
+            }
+        })));
     }
     Ok(found)
 }
@@ -33,11 +42,11 @@ pub(super) fn images(facts: &Facts) -> Result<Outcome, Unknown> {
     let containers = running(facts)?;
     let bare = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).to_owned();
     let mut wrong = Vec::new();
-    for service in &facts.installed.stack.services {
+    for service in &facts.subject.stack.services {
         let Some(container) = containers.get(service.name.as_str()) else {
             continue;
         };
-        match facts.installed.images.get(&service.image) {
+        match facts.subject.images.get(&service.image) {
             Some(id) if bare(id) == bare(&container.image) => {}
             Some(id) => wrong.push(format!(
                 "{} runs {:.12}, installed was {:.12}",
@@ -67,7 +76,7 @@ pub(super) fn images(facts: &Facts) -> Result<Outcome, Unknown> {
 pub(super) fn services(facts: &Facts) -> Result<Outcome, Unknown> {
     let containers = want(&facts.containers)?;
     let mut ill = Vec::new();
-    for service in &facts.installed.stack.services {
+    for service in &facts.subject.stack.services {
         let complaint = match containers.get(&service.name) {
             None => Some("has no container".to_owned()),
             Some(container) => complaint(container),
@@ -76,7 +85,10 @@ pub(super) fn services(facts: &Facts) -> Result<Outcome, Unknown> {
             ill.push((service.name.as_str(), complaint));
         }
     }
-    let total = facts.installed.stack.services.len();
+    if let Some(cause) = broke_off(facts).filter(|_| !ill.is_empty()) {
+        return Err(Unknown::Beneath(cause));
+    }
+    let total = facts.subject.stack.services.len();
     let Some((first, _)) = ill.first() else {
         return Ok(Outcome::pass(format!(
             "{total} of {total} are running and healthy"
@@ -94,7 +106,7 @@ pub(super) fn services(facts: &Facts) -> Result<Outcome, Unknown> {
             evidence,
             Remedy::command(
                 "look again in a minute",
-                format!("lfctl doctor --name {}", facts.installed.name),
+                format!("lfctl doctor --name {}", facts.subject.name),
             ),
         ));
     }
@@ -184,29 +196,58 @@ pub(super) fn out_of_memory(facts: &Facts) -> Result<Outcome, Unknown> {
 }
 
 pub(super) fn volumes(facts: &Facts) -> Result<Outcome, Unknown> {
-    let present = want(&facts.volumes)?;
-    let wanted = &facts.installed.stack.volumes;
-    let missing: Vec<_> = wanted
-        .iter()
-        .map(|volume| facts.installed.volume(&volume.name))
-        .filter(|name| !present.iter().any(|volume| volume.name == *name))
-        .collect();
+    let missing = match &facts.change {
+        Some(change) => {
+            let held_data = recorded(facts)?.is_some_and(|state| state.holds_data);
+            if !held_data {
+                return Ok(Outcome::not_applicable("it holds no data yet"));
+            }
+            let volumes = change.existing.volumes.iter();
+            volumes
+                .filter(|(_, exists)| !**exists)
+                .map(|(name, _)| name.clone())
+                .collect()
+        }
+        None => missing_now(facts)?,
+    };
     if missing.is_empty() {
-        return Ok(Outcome::pass(format!("{} volumes", wanted.len())));
+        let wanted = facts.subject.stack.volumes.len();
+        return Ok(Outcome::pass(format!("{wanted} volumes")));
     }
-    Ok(Outcome::blocking(
-        "a volume is gone, and the data in it",
-        missing.join(", "),
+    if let Some(cause) = broke_off(facts) {
+        return Err(Unknown::Beneath(cause));
+    }
+    let name = &facts.subject.name;
+    let remedy = if facts.change.is_some() {
+        Remedy::command(
+            "restore them, or begin anew without the data",
+            format!("lfctl uninstall --name {name} --purge"),
+        )
+    } else {
         Remedy::command(
             "stop before anything writes into an empty one: restore the volume from your backup",
             engine_command(facts, "volume ls"),
-        ),
+        )
+    };
+    Ok(Outcome::blocking(
+        format!("volumes of `{name}`, which held its data, are gone"),
+        missing.join(", "),
+        remedy,
     ))
+}
+
+fn missing_now(facts: &Facts) -> Result<Vec<String>, Unknown> {
+    let present = want(&facts.volumes)?;
+    let wanted = facts.subject.stack.volumes.iter();
+    Ok(wanted
+        .map(|volume| facts.subject.volume(&volume.name))
+        .filter(|name| !present.iter().any(|volume| volume.name == *name))
+        .collect())
 }
 
 pub(super) fn stop_timeout(facts: &Facts) -> Result<Outcome, Unknown> {
     let containers = running(facts)?;
-    let stack = &facts.installed.stack;
+    let stack = &facts.subject.stack;
     let mut short = Vec::new();
     for service in &stack.services {
         let Some(container) = containers.get(service.name.as_str()) else {
@@ -241,15 +282,13 @@ pub(super) fn stop_timeout(facts: &Facts) -> Result<Outcome, Unknown> {
 }
 
 pub(super) fn gateway(facts: &Facts) -> Result<Outcome, Unknown> {
-    let listen = facts.installed.listen;
+    let site = facts.subject.site.as_ref();
+    let site = site.ok_or_else(|| Unknown::new("nothing is published"))?;
     match want(&facts.published)? {
         Ok(()) => Ok(Outcome::pass(format!(
-            "{listen} takes connections, {}",
-            if facts.installed.tls {
-                "TLS"
-            } else {
-                "plain HTTP"
-            }
+            "{} takes connections, {}",
+            site.listen,
+            if site.tls { "TLS" } else { "plain HTTP" }
         ))),
         Err(error @ HttpError::NotOurs { .. }) => Ok(Outcome::blocking(
             "the published address is none of this host's, so nothing was sent there",
@@ -259,24 +298,31 @@ pub(super) fn gateway(facts: &Facts) -> Result<Outcome, Unknown> {
                 "put an address of this host into `listen` in site.toml, and run install again",
             ),
         )),
-        Err(error) => Ok(Outcome::blocking(
-            "nobody can reach the appliance",
-            chain(error),
-            read_logs(
-                facts,
-                &facts.installed.stack.langfuse.gateway,
-                "read why the gateway does not listen; a local firewall may also drop the port",
-            ),
-        )),
+        Err(error) => {
+            require(facts, &[Beneath::Gateway])?;
+            Ok(Outcome::blocking(
+                "nobody can reach the appliance",
+                chain(error),
+                read_logs(
+                    facts,
+                    &facts.subject.stack.langfuse.gateway,
+                    "read why the gateway does not listen; a local firewall may also drop the port",
+                ),
+            ))
+        }
     }
 }
 
+/// What tells of a web that is down before its health endpoint does.
+const UNDER_WEB: &[Beneath] = &[Beneath::Gateway, Beneath::WebContainer];
+
 pub(super) fn web_version(facts: &Facts) -> Result<Outcome, Unknown> {
-    let langfuse = &facts.installed.stack.langfuse;
+    let langfuse = &facts.subject.stack.langfuse;
     let logs = |text| read_logs(facts, &langfuse.web, text);
     let health = match want(&facts.web)? {
         Ok(health) => health,
         Err(error) => {
+            require(facts, UNDER_WEB)?;
             return Ok(Outcome::blocking(
                 "web does not answer",
                 chain(error),
@@ -291,6 +337,7 @@ pub(super) fn web_version(facts: &Facts) -> Result<Outcome, Unknown> {
         health.elapsed_ms
     );
     if !health.is_ok() {
+        require(facts, UNDER_WEB)?;
         return Ok(Outcome::blocking(
             "web answers, but is not well",
             evidence,
@@ -315,12 +362,20 @@ pub(super) fn worker_health(facts: &Facts) -> Result<Outcome, Unknown> {
     if health.code == 0 {
         return Ok(Outcome::pass("its own health check passed just now"));
     }
+    require(
+        facts,
+        &[
+            Beneath::Database(SchemaKind::Prisma),
+            Beneath::Redis,
+            Beneath::Worker,
+        ],
+    )?;
     Ok(Outcome::blocking(
         "the worker does not reach Postgres or Redis, so nothing is ingested",
         format!(
             "its health check ended with code {}: {}",
             health.code, health.output
         ),
-        read_logs(facts, &facts.installed.stack.langfuse.worker, "read why"),
+        read_logs(facts, &facts.subject.stack.langfuse.worker, "read why"),
     ))
 }

@@ -1,9 +1,17 @@
 //! The list of checks as a whole, and how an examination is shown.
 
+use std::collections::BTreeSet;
+
 use super::fixture::{blind, healthy};
-use super::*;
+use super::fixture_before::{first, kept};
+use super::{
+    CHECKS, Check, Examination, Outcome, SelectError, When, before, before_load, examine, probes,
+    select,
+};
 use crate::engine::{Container, HealthState};
+use crate::facts::{Fact, Facts, Probe};
 use crate::langfuse::UpdateVerdict;
+use crate::report::finding::Severity;
 use crate::stack::secret::SecretStore;
 
 pub(super) fn known<T>(fact: &mut Fact<T>) -> &mut T {
@@ -28,9 +36,17 @@ pub(super) fn all() -> Vec<&'static Check> {
     select(&[]).unwrap()
 }
 
-/// What there is to say beyond "passed".
+fn examination(facts: &Facts) -> Examination {
+    let checks = match &facts.change {
+        Some(_) => before(),
+        None => all(),
+    };
+    examine(facts, &checks)
+}
+
+/// What was found, and what could not be checked for no other reason.
 pub(super) fn findings(facts: &Facts) -> Vec<(&'static str, Option<Severity>)> {
-    examine(facts, &all())
+    examination(facts)
         .checks
         .into_iter()
         .filter_map(|check| match check.outcome {
@@ -48,8 +64,12 @@ pub(super) fn findings(facts: &Facts) -> Vec<(&'static str, Option<Severity>)> {
                 );
                 Some((check.id, Some(finding.severity)))
             }
-            Outcome::CouldNotCheck { .. } => Some((check.id, None)),
-            Outcome::Pass { .. } | Outcome::NotApplicable { .. } => None,
+            Outcome::CouldNotCheck {
+                because_of: None, ..
+            } => Some((check.id, None)),
+            Outcome::CouldNotCheck { .. }
+            | Outcome::Pass { .. }
+            | Outcome::NotApplicable { .. } => None,
         })
         .collect()
 }
@@ -58,15 +78,25 @@ pub(super) fn findings(facts: &Facts) -> Vec<(&'static str, Option<Severity>)> {
 fn a_healthy_appliance_passes_every_check() {
     assert_eq!(findings(&healthy()), []);
     let counts = examine(&healthy(), &all()).counts;
-    assert_eq!(counts.ok + counts.not_applicable, CHECKS.len());
+    assert_eq!(counts.ok + counts.not_applicable, all().len());
+}
+
+#[test]
+fn an_install_that_nothing_is_wrong_with_passes_every_check() {
+    for facts in [first(), kept()] {
+        assert_eq!(findings(&facts), []);
+        let counts = examination(&facts).counts;
+        assert_eq!(counts.ok + counts.not_applicable, before().len());
+    }
 }
 
 #[test]
 fn what_cannot_be_seen_is_neither_passed_nor_failed() {
     let counts = examine(&blind(), &all()).counts;
-    // Clock and secrets need no answer; that the engine gives none is the finding.
-    assert_eq!((counts.ok, counts.blocking, counts.warnings), (2, 1, 0));
-    assert_eq!(counts.could_not_check, CHECKS.len() - 3);
+    // Journal, clock and secrets need no answer; that the engine gives none is
+    // the finding.
+    assert_eq!((counts.ok, counts.blocking, counts.warnings), (3, 1, 0));
+    assert_eq!(counts.could_not_check, all().len() - 4);
 }
 
 #[test]
@@ -83,7 +113,7 @@ fn no_finding_shows_a_secret() {
     let secrets = "schema = 1\n[secrets]\nclickhouse-password = \"0123456789quoted\"\n";
     let secrets: SecretStore =
         crate::sys::versioned::parse("secrets.toml".as_ref(), secrets.as_bytes()).unwrap();
-    facts.installed.redactor = secrets.redactor();
+    facts.subject.redactor = secrets.redactor();
     let quoting = container(&mut facts, "clickhouse");
     quoting.health = Some(HealthState::Unhealthy);
     quoting.health_output = Some("no login with 0123456789quoted".to_owned());
@@ -98,8 +128,10 @@ fn no_finding_shows_a_secret() {
 
 #[test]
 fn ids_are_unique_and_grouped() {
-    let ids: BTreeSet<_> = CHECKS.iter().map(|check| check.id).collect();
-    assert_eq!(ids.len(), CHECKS.len());
+    let aliases = CHECKS.iter().flat_map(|check| check.aliases).copied();
+    let names: Vec<_> = CHECKS.iter().map(|check| check.id).chain(aliases).collect();
+    let ids: BTreeSet<_> = names.iter().copied().collect();
+    assert_eq!(ids.len(), names.len());
     for id in ids {
         let (group, name) = id.split_once('.').unwrap();
         assert!(
@@ -128,16 +160,30 @@ fn every_check_is_in_the_manual_with_its_title_and_remedy() {
             "docs/doctor.md: {} has no remedy",
             check.id
         );
+        let when = match check.when {
+            When::Before => "*Before an install.*",
+            When::After => "*Doctor.*",
+            When::Both => "*Before an install, and doctor.*",
+        };
+        assert!(
+            section.contains(when),
+            "docs/doctor.md: {} is not made then",
+            check.id
+        );
+        for alias in check.aliases {
+            assert!(
+                section.contains(&format!("`{alias}`")),
+                "docs/doctor.md: {} does not name {alias}",
+                check.id
+            );
+        }
     }
-    let explained = manual
+    let explained: BTreeSet<_> = manual
         .lines()
-        .filter(|line| line.starts_with("### `"))
-        .count();
-    assert_eq!(
-        explained,
-        CHECKS.len(),
-        "docs/doctor.md explains a check that is gone"
-    );
+        .filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'))
+        .collect();
+    let ids: BTreeSet<_> = CHECKS.iter().map(|check| check.id).collect();
+    assert_eq!(explained, ids);
 }
 
 #[test]
@@ -152,10 +198,19 @@ fn checks_are_chosen_by_name_and_by_group() {
     };
     assert_eq!(ids(&["egress.update-check"]), ["egress.update-check"]);
     assert_eq!(ids(&["engine", "host.clock"]).len(), 4);
+    // By the names that preflight once gave them, too.
+    assert_eq!(ids(&["engine.proxy"]), ["engine.daemon-proxy"]);
+    assert_eq!(ids(&["host.cpus", "host.cpu-flags"]), ["host.cpu"]);
+    let error = |name: &str| select(&[name.to_owned()]).unwrap_err();
     assert_eq!(
-        select(&["egress.nothing".to_owned()]).unwrap_err(),
-        "egress.nothing"
+        error("egress.nothing"),
+        SelectError::Unknown("egress.nothing".to_owned())
     );
+    assert_eq!(
+        error("host.port"),
+        SelectError::BeforeOnly("host.port".to_owned())
+    );
+    assert_eq!(before_load().len(), 5);
     // A check of the host leaves no event behind.
     assert_eq!(
         probes(&select(&["host".to_owned()]).unwrap()),
@@ -179,7 +234,7 @@ fn the_update_check_is_shown_even_when_all_is_well() {
 #[test]
 fn programs_read_the_same_as_people() {
     let json = serde_json::to_value(examine(&healthy(), &all())).unwrap();
-    assert_eq!(json["counts"]["ok"], CHECKS.len());
+    assert_eq!(json["counts"]["ok"], all().len());
     let update = json["checks"]
         .as_array()
         .unwrap()

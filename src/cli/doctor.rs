@@ -7,9 +7,9 @@ use super::failure::{Failure, Kind};
 use super::{Context, place};
 use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
-use crate::check::{self, CHECKS, Counts};
+use crate::check::{self, CHECKS, Counts, SelectError, When};
 use crate::engine::docker::Docker;
-use crate::facts::{self, Fact, Installed};
+use crate::facts::{self, Fact, Subject};
 use crate::report::event::{Outcome, Step};
 use crate::sys::text::chain;
 
@@ -46,10 +46,7 @@ impl Args {
         if self.list {
             return list(context);
         }
-        let checks = check::select(&self.only).map_err(|name| {
-            Failure::new(Kind::Usage, format!("there is no check or group `{name}`"))
-                .hint("`lfctl doctor --list` lists them")
-        })?;
+        let checks = check::select(&self.only).map_err(|error| not_selected(&error))?;
         let (state, appliance) = installed(context, &self.name.name)?;
         // The host can be looked at without an engine, and shows why it is down.
         let (engine, down) = match Docker::connect(&context.engine).await {
@@ -59,14 +56,14 @@ impl Args {
             }
             Err(error) => (Docker::unanswered(&context.engine)?, Some(error)),
         };
-        let installed = Installed::read(&appliance, state)?;
+        let subject = Subject::installed(&appliance, state)?;
         let step = Step::start(
             context.reporter.as_ref(),
             "examine",
             "looking at the appliance",
         );
         let probes = check::probes(&checks);
-        let mut facts = Box::pin(facts::gather(&engine, installed, &probes)).await;
+        let mut facts = Box::pin(facts::gather(&engine, subject, &probes)).await;
         if let Some(error) = &down {
             facts.engine = Fact::Unknown(chain(error));
         }
@@ -81,6 +78,13 @@ impl Args {
             None => verdict(examination.counts, self.fail_on),
         }
     }
+}
+
+fn not_selected(error: &SelectError) -> Failure {
+    Failure::new(Kind::Usage, error.to_string()).hint(match error {
+        SelectError::Unknown(_) => "`lfctl doctor --list` lists them",
+        SelectError::BeforeOnly(_) => "`lfctl install --offline --dry-run BUNDLE` makes that check",
+    })
 }
 
 fn installed(context: &Context, name: &str) -> Result<(State, Appliance), Failure> {
@@ -121,6 +125,7 @@ fn verdict(counts: Counts, fail_on: FailOn) -> Result<(), Failure> {
 struct Listed {
     id: &'static str,
     title: &'static str,
+    when: When,
 }
 
 fn list(context: &Context) -> Result<(), Failure> {
@@ -129,14 +134,30 @@ fn list(context: &Context) -> Result<(), Failure> {
         .map(|check| Listed {
             id: check.id,
             title: check.title,
+            when: check.when,
         })
         .collect();
     let width = listed.iter().map(|check| check.id.len()).max().unwrap_or(0);
     let text: Vec<_> = listed
         .iter()
-        .map(|check| format!("{:width$}  {}", check.id, check.title))
+        .map(|check| {
+            format!(
+                "{:width$}  {:6}  {}",
+                check.id,
+                occasion(check.when),
+                check.title
+            )
+        })
         .collect();
     context.print(&listed, &text.join("\n"))
+}
+
+fn occasion(when: When) -> &'static str {
+    match when {
+        When::Before => "before",
+        When::After => "after",
+        When::Both => "both",
+    }
 }
 
 #[cfg(test)]

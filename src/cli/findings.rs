@@ -2,12 +2,18 @@
 
 use super::Context;
 use super::failure::{Failure, Kind};
+use crate::check::Examination;
 use crate::report::event::{Level, notice};
 use crate::report::finding::{Finding, Severity};
 
-/// Says every warning, and fails with the blocking findings if there are any.
-pub(super) fn refuse_if_blocked(context: &Context, findings: &[Finding]) -> Result<(), Failure> {
-    for finding in findings {
+/// Fails with the blocking findings if there are any; otherwise shows every
+/// warning, and what could not be checked.
+pub(super) fn refuse_if_blocked(
+    context: &Context,
+    examination: &Examination,
+) -> Result<(), Failure> {
+    let findings = examination.findings();
+    for finding in &findings {
         if finding.severity == Severity::Warning {
             notice(
                 context.reporter.as_ref(),
@@ -17,6 +23,21 @@ pub(super) fn refuse_if_blocked(context: &Context, findings: &[Finding]) -> Resu
             );
         }
     }
+    refuse(&findings)?;
+    for (id, why) in examination.unchecked() {
+        notice(
+            context.reporter.as_ref(),
+            Level::Warning,
+            id,
+            format!("could not check `{id}`: {why}"),
+        );
+    }
+    Ok(())
+}
+
+/// Fails with the blocking findings if there are any; the rest was shown
+/// before.
+pub(super) fn refuse(findings: &[&Finding]) -> Result<(), Failure> {
     let blocking: Vec<_> = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Blocking)

@@ -5,29 +5,29 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use jiff::Timestamp;
 
 use super::accept::{AcceptArg, signer};
 use super::args::{BaseArg, BundleArg, NameArg};
 use super::failure::{Failure, Kind};
-use super::findings::refuse_if_blocked;
+use super::findings::{refuse, refuse_if_blocked};
 use super::signal::unless_asked_to_stop;
 use super::{Context, changing, wizard};
+use crate::appliance::Appliance;
 use crate::appliance::state::Status;
-use crate::appliance::{Appliance, journal::Unfinished};
 use crate::bundle::open::Bundle;
 use crate::change::observe;
 use crate::change::plan::{Plan, Step as _};
 use crate::change::runner::Purpose;
 use crate::change::{Blueprint, BringUp, Step as ChangeStep, install, update_check};
-use crate::check::preflight::{self, DiskNeed, Inputs};
+use crate::check::{self, Examination};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
 use crate::facts::existing::Existing;
+use crate::facts::subject::Secrets;
+use crate::facts::{self, Change, DiskNeed, Subject};
 use crate::host::audit::{self, Deed};
 use crate::langfuse::UpdateVerdict;
 use crate::report::event::{Level, Outcome, Step, notice};
-use crate::report::finding::Finding;
 use crate::stack::secret::SecretStore;
 use crate::stack::site::{SiteConfig, TlsMaterial};
 use crate::sys::host;
@@ -95,19 +95,15 @@ impl Args {
             before,
             reporter: context.reporter.as_ref(),
         };
-        let Survey {
-            plan,
-            needs,
-            findings,
-        } = survey(&change).await?;
+        let found = survey(&change).await?;
         if self.dry_run {
-            print_plan(context, &plan, &needs, &findings)?;
+            print_plan(context, &found)?;
         }
-        refuse_if_blocked(context, &findings)?;
+        refuse_if_blocked(context, &found.examination)?;
         if self.dry_run {
             return Ok(());
         }
-        if plan.is_done() {
+        if found.plan.is_done() {
             change.write_time_again()?;
             notice(
                 change.reporter,
@@ -126,8 +122,8 @@ impl Args {
         // write secrets over those that it made.
         change.before = appliance.state()?;
         change.secrets = secrets(&appliance, &bundle, &change.target.site)?;
-        let Survey { plan, findings, .. } = survey(&change).await?;
-        refuse_if_blocked(context, &findings)?;
+        let found = survey(&change).await?;
+        refuse(&found.examination.findings())?;
         exceptions.write_down(context, &bundle)?;
         let deed = |result: String| Deed {
             command: "install".to_owned(),
@@ -140,7 +136,7 @@ impl Args {
             bundle: Some(bundle.digest()),
             release: Some(bundle.manifest().release.clone()),
         };
-        let work = changing::run(context, &appliance, &plan, purpose, &mut change);
+        let work = changing::run(context, &appliance, &found.plan, purpose, &mut change);
         let result = Box::pin(work).await;
         let audited = write(deed(
             result
@@ -229,24 +225,18 @@ fn read_site(path: &Path) -> Result<String, Failure> {
 struct Survey {
     plan: Plan<ChangeStep>,
     needs: Vec<DiskNeed>,
-    findings: Vec<Finding>,
+    examination: Examination,
 }
 
 async fn survey<E: ContainerEngine>(change: &BringUp<'_, E>) -> Result<Survey, Failure> {
     let existing = observe::existing(change).await?;
     let observed = observe::observe(change, &existing).await?;
     let needs = observed.needs.clone();
-    let mut findings = findings(change, &existing, &needs)?;
-    let sources = images::sources(change.bundle, change.bases)?;
-    let missing = missing_layers(change.engine, change.facts, &sources).await?;
-    let complete = preflight::complete(change.bundle.manifest(), &missing);
-    findings.splice(0..0, complete);
-    findings.extend(preflight::age(
-        change.bundle.manifest().created,
-        Timestamp::now(),
-    ));
+    let subject = subject(change);
+    let planned = planned(change, existing, needs.clone()).await?;
+    let facts = facts::before(change.facts, subject, planned).await;
     Ok(Survey {
-        findings,
+        examination: check::examine(&facts, &check::before()),
         plan: install::plan(change.bundle.stack(), &observed),
         needs,
     })
@@ -264,45 +254,50 @@ fn secrets(
     Ok(secrets)
 }
 
-fn findings<E: ContainerEngine>(
-    change: &BringUp<'_, E>,
-    existing: &Existing,
-    needs: &[DiskNeed],
-) -> Result<Vec<Finding>, Failure> {
-    let stack = change.bundle.stack();
-    let unfinished: Option<Unfinished> = change
-        .appliance
-        .journal()
-        .unfinished()?
-        .filter(|run| run.command == "install");
-    let cpu_flags = host::Host::read()
-        .map(|host| host.cpu.flags)
-        .unwrap_or_default();
-    let gateway = &stack.langfuse.gateway;
-    Ok(preflight::examine(&Inputs {
-        appliance: change.appliance.name(),
-        manifest: change.bundle.manifest(),
-        bundle: change.bundle.digest(),
-        stack,
-        engine: change.facts,
-        state: change.before.as_ref(),
-        unfinished: unfinished.as_ref(),
-        cpu_flags: &cpu_flags,
-        needs,
-        port: observe::port(existing, gateway, change.target.site.listen)?,
-        secrets_exist: change.appliance.secrets_path().exists(),
-        tls: change.target.site.tls.is_some(),
-        existing,
-        fingerprints: &change.fingerprints(),
-    }))
+/// The appliance as it would be after the install.
+fn subject<E: ContainerEngine>(change: &BringUp<'_, E>) -> Subject {
+    let (appliance, before) = (change.appliance, change.before.as_ref());
+    let on_record = before.map(|state| state.fingerprints.clone());
+    let stored = appliance.secrets_path().exists().then_some(&change.secrets);
+    let (bundle, site) = (change.bundle, &change.target.site);
+    Subject {
+        name: appliance.name().to_owned(),
+        site: Some(site.into()),
+        secrets: Secrets::compare(stored, &on_record.unwrap_or_default()),
+        redactor: site.redactor(&change.secrets),
+        status: before.map(|state| state.status),
+        unfinished: appliance.journal().unfinished().into(),
+        updated: before.map(|state| state.updated),
+        ..Subject::of_bundle(bundle.manifest(), bundle.stack(), appliance.dir())
+    }
 }
 
-fn print_plan(
-    context: &Context,
-    plan: &Plan<ChangeStep>,
-    needs: &[DiskNeed],
-    findings: &[Finding],
-) -> Result<(), Failure> {
+/// What the install is about to do.
+async fn planned<E: ContainerEngine>(
+    change: &BringUp<'_, E>,
+    existing: Existing,
+    needs: Vec<DiskNeed>,
+) -> Result<Change, Failure> {
+    let bundle = change.bundle;
+    let gateway = &bundle.stack().langfuse.gateway;
+    let sources = images::sources(bundle, change.bases)?;
+    Ok(Change {
+        manifest: bundle.manifest().clone(),
+        bundle: bundle.digest(),
+        recorded: change.before.clone(),
+        port: observe::port(&existing, gateway, change.target.site.listen)?,
+        existing,
+        needs,
+        missing: missing_layers(change.engine, change.facts, &sources).await?,
+    })
+}
+
+fn print_plan(context: &Context, found: &Survey) -> Result<(), Failure> {
+    let Survey {
+        plan,
+        needs,
+        examination,
+    } = found;
     let mut text = String::new();
     for planned in &plan.steps {
         let mark = if planned.done { "same" } else { "do  " };
@@ -321,7 +316,8 @@ fn print_plan(
         );
     }
     let document = serde_json::json!({
-        "event": "plan", "steps": plan.steps, "disk": needs, "findings": findings,
+        "event": "plan", "steps": plan.steps, "disk": needs,
+        "findings": examination.findings(), "checks": examination.checks,
     });
     context.print_line(&document, &text)
 }

@@ -24,6 +24,11 @@ impl Existing {
     pub fn holds_any(&self) -> bool {
         !self.containers.is_empty()
             || self.networks.values().any(|exists| *exists)
-            || self.volumes.values().any(|exists| *exists)
+            || self.holds_data()
+    }
+
+    /// Whether any of its volumes exists.
+    pub fn holds_data(&self) -> bool {
+        self.volumes.values().any(|exists| *exists)
     }
 }

@@ -14,6 +14,11 @@ pub enum Fact<T> {
 }
 
 impl<T> Fact<T> {
+    /// A fact that nobody asked for.
+    pub fn not_asked() -> Self {
+        Self::Unknown("not asked for".to_owned())
+    }
+
     /// The value, where it is known.
     pub fn known(&self) -> Option<&T> {
         match self {

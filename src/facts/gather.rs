@@ -1,42 +1,39 @@
 //! Asks all questions at once, each with its own limit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::{OptionFuture, join_all};
 use jiff::Timestamp;
 
-use super::{CommandHealth, EventTrip, Fact, Facts, Installed, Probe, egress, settings};
+use super::host::{self, Disks};
+use super::limit::limited;
+use super::{CommandHealth, EventTrip, Fact, Facts, Probe, Subject, egress, settings};
 use crate::engine::{Container, ContainerEngine, EngineFacts, LABEL_PART, Resource};
 use crate::langfuse::http::{Client, HttpError};
-use crate::langfuse::query::QueryError;
 use crate::langfuse::schema;
 use crate::langfuse::{self, Door, ProbeError, TraceId, UPDATE_LIMIT, millis};
 use crate::stack::SchemaKind;
-use crate::sys::disk::Disk;
 use crate::sys::host::Host;
 use crate::sys::text::one_line;
 
 /// How long the engine may take to describe itself and what it runs.
 const ENGINE_LIMIT: Duration = Duration::from_secs(10);
-/// A dead network filesystem blocks for ever.
-const DISK_LIMIT: Duration = Duration::from_secs(5);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// See [`Gatherer::give_way`].
 const HEAD_START: Duration = Duration::from_millis(200);
 /// Langfuse 3 takes up to seven seconds on a slow day.
 const EVENT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Finds out what is true of `installed`, as far as `probes` ask for it; the
+/// Finds out what is true of `subject`, as far as `probes` ask for it; the
 /// engine and what it runs are always looked at.
 pub async fn gather<E: ContainerEngine>(
     engine: &E,
-    installed: Installed,
+    subject: Subject,
     probes: &BTreeSet<Probe>,
 ) -> Facts {
     let now = Timestamp::now();
-    let name = installed.name.as_str();
+    let name = subject.name.as_str();
     let (engine_facts, containers, networks, volumes) = tokio::join!(
         limited(ENGINE_LIMIT, engine.facts()),
         limited(ENGINE_LIMIT, engine.containers(name)),
@@ -49,43 +46,19 @@ pub async fn gather<E: ContainerEngine>(
     };
     let gatherer = Gatherer {
         engine,
-        installed: &installed,
-        door: installed.door(&engine_facts, &containers),
+        subject: &subject,
+        door: subject.door(&engine_facts, &containers),
         probes,
     };
     let answers = gatherer.ask(&engine_facts).await;
     answers.into_facts(
         now,
-        installed.clone(),
+        subject.clone(),
         engine_facts,
         containers,
         networks,
         volumes,
     )
-}
-
-/// Runs one question with a limit.
-async fn limited<T, E>(limit: Duration, question: impl Future<Output = Result<T, E>>) -> Fact<T>
-where
-    E: std::error::Error,
-{
-    match tokio::time::timeout(limit, question).await {
-        Ok(answer) => answer.into(),
-        Err(_) => Err(QueryError::Timeout { limit }).into(),
-    }
-}
-
-/// Runs blocking work beside the runtime, with a limit.
-async fn blocking<T: Send + 'static>(
-    limit: Duration,
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Fact<T> {
-    let question = async {
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-    };
-    limited(limit, question).await
 }
 
 fn by_service(containers: Vec<Container>) -> BTreeMap<String, Container> {
@@ -97,7 +70,7 @@ fn by_service(containers: Vec<Container>) -> BTreeMap<String, Container> {
 
 struct Gatherer<'a, E> {
     engine: &'a E,
-    installed: &'a Installed,
+    subject: &'a Subject,
     door: Result<Door, String>,
     probes: &'a BTreeSet<Probe>,
 }
@@ -117,9 +90,6 @@ struct Answers {
     event: Fact<Result<EventTrip, ProbeError>>,
 }
 
-/// Filesystems by what lies there.
-type Disks = BTreeMap<&'static str, Fact<Disk>>;
-
 struct Health {
     web: Fact<Result<langfuse::Health, HttpError>>,
     worker: Fact<CommandHealth>,
@@ -133,16 +103,14 @@ struct Settings {
     crash_reports_off: BTreeMap<String, Fact<bool>>,
 }
 
-fn not_asked<T>() -> Fact<T> {
-    Fact::Unknown("not asked for".to_owned())
-}
-
 impl<E: ContainerEngine> Gatherer<'_, E> {
     async fn ask(&self, engine: &Fact<EngineFacts>) -> Answers {
         let wants = |probe| self.probes.contains(&probe);
         let (egress, host, health, schemas, settings, update, event) = tokio::join!(
             OptionFuture::from(wants(Probe::Egress).then(|| self.egress())),
-            OptionFuture::from(wants(Probe::Host).then(|| self.host(engine))),
+            OptionFuture::from(
+                wants(Probe::Host).then(|| host::look(engine, &self.subject.state_dir))
+            ),
             OptionFuture::from(wants(Probe::Health).then(|| self.health())),
             OptionFuture::from(wants(Probe::Schema).then(|| self.schemas())),
             OptionFuture::from(wants(Probe::Settings).then(|| self.settings())),
@@ -150,17 +118,17 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
             OptionFuture::from(wants(Probe::Event).then(|| self.event())),
         );
         Answers {
-            host: host.unwrap_or_else(|| (not_asked(), Disks::new())),
+            host: host.unwrap_or_else(|| (Fact::not_asked(), Disks::new())),
             health: health.unwrap_or_else(|| Health {
-                web: not_asked(),
-                worker: not_asked(),
-                published: not_asked(),
+                web: Fact::not_asked(),
+                worker: Fact::not_asked(),
+                published: Fact::not_asked(),
             }),
-            schemas: schemas.unwrap_or_else(|| (Vec::new(), not_asked())),
+            schemas: schemas.unwrap_or_else(|| (Vec::new(), Fact::not_asked())),
             settings: settings.unwrap_or_default(),
             egress: egress.unwrap_or_default(),
-            update: update.unwrap_or_else(not_asked),
-            event: event.unwrap_or_else(not_asked),
+            update: update.unwrap_or_else(Fact::not_asked),
+            event: event.unwrap_or_else(Fact::not_asked),
         }
     }
 
@@ -173,24 +141,6 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
         }
     }
 
-    async fn host(&self, engine: &Fact<EngineFacts>) -> (Fact<Host>, Disks) {
-        let data = engine
-            .known()
-            .map(|engine| PathBuf::from(&engine.data_root));
-        let paths = [
-            ("images and data", data),
-            ("lfctl's state", Some(self.installed.state_dir.clone())),
-        ];
-        let disks = paths
-            .into_iter()
-            .filter_map(|(purpose, path)| Some((purpose, path?)));
-        let disks = join_all(disks.map(async |(purpose, path)| {
-            (purpose, blocking(DISK_LIMIT, move || Disk::of(&path)).await)
-        }));
-        let (host, disks) = tokio::join!(blocking(DISK_LIMIT, Host::read), disks);
-        (host, disks.into_iter().collect())
-    }
-
     async fn health(&self) -> Health {
         let web = async {
             match &self.door {
@@ -198,29 +148,32 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
                 Err(why) => Fact::Unknown(why.clone()),
             }
         };
-        let address = self.installed.published();
-        let client = Client::of_host(address.ip());
-        let (web, worker, published) = tokio::join!(
-            web,
-            self.worker_health(),
-            client.connect(address, CONNECT_LIMIT)
-        );
+        let (web, worker, published) = tokio::join!(web, self.worker_health(), self.published());
         Health {
             web,
             worker,
-            published: Fact::Known(published),
+            published,
         }
+    }
+
+    async fn published(&self) -> Fact<Result<(), HttpError>> {
+        let Some(site) = &self.subject.site else {
+            return Fact::not_asked();
+        };
+        let address = site.published();
+        let client = Client::of_host(address.ip());
+        Fact::Known(client.connect(address, CONNECT_LIMIT).await)
     }
 
     /// Runs the worker's own health check now: the engine's last verdict may
     /// be half a minute old.
     async fn worker_health(&self) -> Fact<CommandHealth> {
-        let stack = &self.installed.stack;
+        let stack = &self.subject.stack;
         let Some(worker) = stack.service(&stack.langfuse.worker) else {
             return Fact::Unknown("the stack has no worker".to_owned());
         };
         self.give_way().await;
-        let container = self.installed.container(&worker.name);
+        let container = self.subject.container(&worker.name);
         let limit = Duration::from_secs(worker.health.timeout_seconds.max(1));
         let question = self.engine.exec(&container, &worker.health.command, limit);
         match limited(limit + ENGINE_LIMIT, question).await {
@@ -239,9 +192,9 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
         Fact<Vec<schema::FailedMigration>>,
     ) {
         self.give_way().await;
-        let schemas = &self.installed.stack.schemas;
+        let schemas = &self.subject.stack.schemas;
         let states = join_all(schemas.iter().map(async |wanted| {
-            let container = self.installed.container(&wanted.service);
+            let container = self.subject.container(&wanted.service);
             Fact::from(schema::schema_state(self.engine, &container, wanted).await)
         }));
         let background = async {
@@ -251,7 +204,7 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
             let Some(postgres) = postgres else {
                 return Fact::Unknown("the stack has no Prisma schema".to_owned());
             };
-            let container = self.installed.container(&postgres.service);
+            let container = self.subject.container(&postgres.service);
             schema::failed_background_migrations(self.engine, &container, postgres)
                 .await
                 .into()
@@ -261,18 +214,18 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
 
     async fn settings(&self) -> Settings {
         self.give_way().await;
-        let stack = &self.installed.stack;
+        let stack = &self.subject.stack;
         let servers = join_all(stack.schemas.iter().map(async |wanted| {
-            let container = self.installed.container(&wanted.service);
+            let container = self.subject.container(&wanted.service);
             Fact::from(schema::server_facts(self.engine, &container, wanted).await)
         }));
         let eviction = OptionFuture::from(settings::redis(stack).map(async |redis| {
-            let container = self.installed.container(&redis.name);
+            let container = self.subject.container(&redis.name);
             Fact::from(settings::eviction_policy(self.engine, &container).await)
         }));
         let files = settings::crash_report_files(stack);
         let crash_reports = join_all(files.iter().map(async |(service, path)| {
-            let container = self.installed.container(service);
+            let container = self.subject.container(service);
             let off = settings::crash_reports_off(self.engine, &container, path).await;
             ((*service).to_owned(), Fact::from(off))
         }));
@@ -285,11 +238,11 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
     }
 
     async fn egress(&self) -> BTreeMap<String, Fact<Vec<egress::Attempt>>> {
-        let langfuse = &self.installed.stack.langfuse;
-        let targets = egress::targets(&self.installed.stack.call_home);
+        let langfuse = &self.subject.stack.langfuse;
+        let targets = egress::targets(&self.subject.stack.call_home);
         let services = [&langfuse.web, &langfuse.worker];
         let attempts = join_all(services.map(async |service| {
-            let container = self.installed.container(service);
+            let container = self.subject.container(service);
             let attempts = egress::attempts(self.engine, &container, &targets).await;
             (service.clone(), Fact::from(attempts))
         }));
@@ -301,7 +254,7 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
             Ok(door) => door,
             Err(why) => return Fact::Unknown(why.clone()),
         };
-        let web = self.installed.container(&self.installed.stack.langfuse.web);
+        let web = self.subject.container(&self.subject.stack.langfuse.web);
         langfuse::update_check(self.engine, door, &web, UPDATE_LIMIT)
             .await
             .into()
@@ -312,12 +265,12 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
             Ok(door) => door,
             Err(why) => return Fact::Unknown(why.clone()),
         };
-        let Some(keys) = &self.installed.keys else {
+        let Some(keys) = &self.subject.keys else {
             return Fact::Unknown("the project's api key cannot be read".to_owned());
         };
         let trip = async {
             let id = TraceId::random()?;
-            let line = self.installed.stack.langfuse.line;
+            let line = self.subject.stack.langfuse.line;
             let accepted = langfuse::ingest(door, keys, &id).await?;
             let readable = langfuse::read_back(door, line, keys, &id, EVENT_LIMIT).await?;
             Ok(EventTrip {
@@ -339,14 +292,15 @@ impl Answers {
     fn into_facts(
         self,
         now: Timestamp,
-        installed: Installed,
+        subject: Subject,
         engine: Fact<EngineFacts>,
         containers: Fact<BTreeMap<String, Container>>,
         networks: Fact<Vec<Resource>>,
         volumes: Fact<Vec<Resource>>,
     ) -> Facts {
         Facts {
-            installed,
+            subject,
+            change: None,
             now,
             engine,
             containers,

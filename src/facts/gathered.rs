@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::change::Change;
 use super::egress::Attempt;
 use super::fact::Fact;
-use super::installed::Installed;
+use super::subject::Subject;
 use crate::engine::{Container, EngineFacts, Resource};
 use crate::langfuse::http::HttpError;
 use crate::langfuse::schema::{FailedMigration, SchemaState, ServerFacts};
@@ -71,7 +72,9 @@ pub struct CommandHealth {
 #[derive(Debug)]
 pub struct Facts {
     /// The appliance.
-    pub installed: Installed,
+    pub subject: Subject,
+    /// What is about to be done to it; `None` when it is only looked at.
+    pub change: Option<Change>,
     /// When gathering began.
     pub now: Timestamp,
     /// The engine.
@@ -111,4 +114,32 @@ pub struct Facts {
     pub update: Fact<UpdateCheck>,
     /// The event that was sent and read back, or where it got lost.
     pub event: Fact<Result<EventTrip, ProbeError>>,
+}
+
+impl Facts {
+    /// Nothing was asked yet.
+    pub fn unasked(now: Timestamp, subject: Subject) -> Self {
+        Self {
+            subject,
+            change: None,
+            now,
+            engine: Fact::not_asked(),
+            containers: Fact::not_asked(),
+            networks: Fact::not_asked(),
+            volumes: Fact::not_asked(),
+            host: Fact::not_asked(),
+            disks: BTreeMap::new(),
+            web: Fact::not_asked(),
+            worker: Fact::not_asked(),
+            published: Fact::not_asked(),
+            schemas: Vec::new(),
+            background: Fact::not_asked(),
+            servers: Vec::new(),
+            eviction: None,
+            crash_reports_off: BTreeMap::new(),
+            egress: BTreeMap::new(),
+            update: Fact::not_asked(),
+            event: Fact::not_asked(),
+        }
+    }
 }

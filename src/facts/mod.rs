@@ -1,21 +1,29 @@
-//! What is true of an installed appliance right now.
+//! What is true right now: of an installed appliance, or of a host that is about
+//! to get one.
 //!
 //! [`gather`] asks everything at once, each question with its own limit, and
 //! changes nothing, except that the end-to-end probe leaves one event behind.
 //! An answer that did not come is [`Fact::Unknown`] with the reason, never a
 //! missing line: whoever judges must be able to tell "is well" from "could not
-//! be seen". Judging itself is `doctor`'s matter.
+//! be seen". [`before`] looks at the host and the engine before a [`Change`].
+//! Judging itself is `check`'s matter.
 
+mod before;
+mod change;
 pub mod egress;
 pub mod existing;
 mod fact;
 mod gather;
 mod gathered;
-pub mod installed;
+mod host;
+mod limit;
 pub mod running;
 pub mod settings;
+pub mod subject;
 
+pub use before::before;
+pub use change::{Change, DiskNeed, MissingLayer};
 pub use fact::Fact;
 pub use gather::gather;
 pub use gathered::{CommandHealth, EventTrip, Facts, Probe};
-pub use installed::Installed;
+pub use subject::Subject;

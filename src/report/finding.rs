@@ -1,7 +1,6 @@
 //! What a check found, with evidence and what to type next.
 //!
-//! A leaf like `event`: preflight and doctor both make findings, and neither
-//! knows the other.
+//! A leaf like `event`, which any room may use.
 
 use serde::Serialize;
 

@@ -199,7 +199,7 @@ fn a_stack_that_does_not_fit_is_refused() {
         bundle.stack.requires.memory_mib = 1 << 40;
         bundle.stack.requires.recommended_memory_mib = 1 << 40;
     });
-    refused(&host, 5, &host.install("fake.tar"), &["MiB of memory"]);
+    refused(&host, 5, &host.install("fake.tar"), &["too little memory"]);
     fake(|bundle| bundle.lfctl = "99.0.0".parse().unwrap());
     refused(&host, 1, &host.install("fake.tar"), &["99.0.0"]);
 }

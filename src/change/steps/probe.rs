@@ -7,7 +7,7 @@ use super::BringUp;
 use crate::change::error::ChangeError;
 use crate::change::runner::Done;
 use crate::engine::ContainerEngine;
-use crate::facts::installed::here;
+use crate::facts::subject::here;
 use crate::langfuse::http::Basic;
 use crate::langfuse::schema::{SchemaVerdict, schema_state};
 use crate::langfuse::{self, Door, TraceId, UpdateCheck};

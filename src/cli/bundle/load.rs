@@ -3,12 +3,11 @@
 use std::pin::pin;
 
 use indicatif::HumanBytes;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bundle::open::Bundle;
 use crate::change::release;
-use crate::check::preflight::{DiskNeed, age, complete, examine_load};
+use crate::check;
 use crate::cli::Context;
 use crate::cli::accept::AcceptArg;
 use crate::cli::args::BaseArg;
@@ -19,6 +18,8 @@ use crate::cli::parts::Depth;
 use crate::cli::signal::unless_asked_to_stop;
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
+use crate::facts::existing::Existing;
+use crate::facts::{self, Change, DiskNeed, Subject};
 use crate::oci::digest::Digest;
 use crate::sys::disk::Disk;
 use crate::transfer::load::{Loaded, chains, load_images, missing_layers};
@@ -71,14 +72,24 @@ impl Args {
         let bases = self.which.open_bases(&self.base, context)?;
         let sources = images::sources(&bundle, &bases)?;
         let missing = missing_layers(&engine, &facts, &sources).await?;
-        let mut findings = examine_load(&facts, &bundle.manifest().platform, &plan.disk);
-        findings.splice(0..0, complete(bundle.manifest(), &missing));
-        findings.extend(age(bundle.manifest().created, Timestamp::now()));
+        let change = Change {
+            manifest: bundle.manifest().clone(),
+            bundle: bundle.digest(),
+            recorded: None,
+            existing: Existing::default(),
+            needs: vec![plan.disk.clone()],
+            port: None,
+            missing,
+        };
+        let state_dir = context.paths.appliances().to_owned();
+        let subject = Subject::of_bundle(bundle.manifest(), bundle.stack(), state_dir);
+        let seen = facts::before(&facts, subject, change).await;
+        let examination = check::examine(&seen, &check::before_load());
         if self.dry_run {
             context.print_line(&plan, &plan.to_string())?;
-            return refuse_if_blocked(context, &findings);
+            return refuse_if_blocked(context, &examination);
         }
-        refuse_if_blocked(context, &findings)?;
+        refuse_if_blocked(context, &examination)?;
         exceptions.write_down(context, &bundle)?;
         let load = pin!(load_images(
             &engine,

@@ -6,25 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-
 use super::one::Loader;
 use super::source::diff_ids;
 use super::{ImageSource, LoadError, held_chains};
 use crate::engine::{ContainerEngine, EngineFacts};
-use crate::oci::digest::Digest;
-
-/// A layer that an image needs and nothing at hand has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct MissingLayer {
-    /// The image.
-    pub reference: String,
-    /// The stored blob.
-    pub layer: Digest,
-    /// Its bytes.
-    pub size: u64,
-}
+use crate::facts::MissingLayer;
 
 /// The layers that would be missing if these images were loaded now.
 ///

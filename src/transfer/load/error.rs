@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::MissingLayer;
 use crate::engine::EngineError;
+use crate::facts::MissingLayer;
 use crate::oci::digest::Digest;
 use crate::sys::span::is_from_system;
 

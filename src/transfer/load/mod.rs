@@ -28,7 +28,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 
-pub use self::complete::{MissingLayer, missing_layers};
+pub use self::complete::missing_layers;
 pub use self::error::LoadError;
 pub use self::order::Chains;
 pub use self::source::{ImageSource, OpenLayer, private_tag};

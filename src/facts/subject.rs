@@ -1,4 +1,5 @@
-//! What facts are about: an appliance as its files describe it.
+//! What facts are about: an appliance as its files describe it, or as a bundle
+//! is about to make it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,43 +8,82 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::Fact;
-use crate::appliance::state::State;
+use crate::appliance::journal::Unfinished;
+use crate::appliance::state::{State, Status};
 use crate::appliance::{Appliance, ApplianceError};
-use crate::bundle::manifest::Release;
+use crate::bundle::manifest::{BundleManifest, Release};
 use crate::engine::{Container, EngineFacts};
 use crate::langfuse::Door;
 use crate::langfuse::http::Basic;
 use crate::render::Names;
 use crate::stack::Stack;
 use crate::stack::secret::{Redactor, SecretStore};
+use crate::stack::site::SiteConfig;
 
-/// An appliance as its files describe it.
+/// An appliance, installed or about to be.
 #[derive(Debug, Clone)]
-pub struct Installed {
+pub struct Subject {
     /// Name of the appliance.
     pub name: String,
-    /// What was installed.
+    /// The release that is installed, or is about to be.
     pub release: Release,
     /// Its definition.
     pub stack: Stack,
     /// Engine ids by the image keys that services use.
     pub images: BTreeMap<String, String>,
+    /// Where it is reached; `None` when only images are loaded.
+    pub site: Option<Site>,
+    /// API key pair of the first project; `None` when it cannot be read.
+    pub keys: Option<Basic>,
+    /// The secrets against those on record.
+    pub secrets: Secrets,
+    /// Keeps its secrets out of what is shown.
+    pub redactor: Redactor,
+    /// Where lfctl keeps the appliance's state.
+    pub state_dir: PathBuf,
+    /// Its status on record, if it is on record.
+    pub status: Option<Status>,
+    /// The last change, if it has not reached its end.
+    pub unfinished: Fact<Option<Unfinished>>,
+    /// Another lfctl is changing it right now.
+    pub busy: bool,
+    /// When its state was written last.
+    pub updated: Option<Timestamp>,
+}
+
+/// Where an appliance is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
     /// Where the gateway listens.
     pub listen: SocketAddr,
     /// Whether it speaks TLS there.
     pub tls: bool,
     /// The public URL: scheme, host and port.
     pub url: String,
-    /// API key pair of the first project; `None` when it cannot be read.
-    pub keys: Option<Basic>,
-    /// How its secrets stand.
-    pub secrets: Secrets,
-    /// Keeps its secrets out of what is shown.
-    pub redactor: Redactor,
-    /// Where lfctl keeps the appliance's state.
-    pub state_dir: PathBuf,
-    /// When its state was written last.
-    pub updated: Timestamp,
+}
+
+impl Site {
+    /// Host and port of the public URL, for the `Host` header.
+    pub fn authority(&self) -> &str {
+        self.url
+            .split_once("://")
+            .map_or(self.url.as_str(), |(_, authority)| authority)
+    }
+
+    /// The published port as this host reaches it without leaving itself.
+    pub(super) fn published(&self) -> SocketAddr {
+        here(self.listen)
+    }
+}
+
+impl From<&SiteConfig> for Site {
+    fn from(config: &SiteConfig) -> Self {
+        Self {
+            listen: config.listen,
+            tls: config.tls.is_some(),
+            url: config.url.to_string(),
+        }
+    }
 }
 
 /// The secrets whose change loses data, against those on record.
@@ -58,7 +98,8 @@ pub enum Secrets {
 }
 
 impl Secrets {
-    fn of(stored: Option<&SecretStore>, on_record: &BTreeMap<String, String>) -> Self {
+    /// Compares the secrets with their short hashes on record.
+    pub fn compare(stored: Option<&SecretStore>, on_record: &BTreeMap<String, String>) -> Self {
         let Some(stored) = stored else {
             return Self::Missing;
         };
@@ -76,17 +117,17 @@ impl Secrets {
     }
 }
 
-impl Installed {
-    /// Reads `site.toml` and `secrets.toml` beside a state that was read
-    /// already.
+impl Subject {
+    /// Reads `site.toml`, `secrets.toml` and the journal beside a state that was
+    /// read already.
     ///
     /// # Errors
     ///
     /// One of the files cannot be read or is not valid.
-    pub fn read(appliance: &Appliance, state: State) -> Result<Self, ApplianceError> {
+    pub fn installed(appliance: &Appliance, state: State) -> Result<Self, ApplianceError> {
         let site = appliance.site()?;
         let stored = appliance.secrets()?;
-        let standing = Secrets::of(stored.as_ref(), &state.fingerprints);
+        let comparison = Secrets::compare(stored.as_ref(), &state.fingerprints);
         let secrets = stored.unwrap_or_default();
         let langfuse = &state.stack.langfuse;
         let secret = |name: &str| Some(secrets.get(name)?.expose().to_owned());
@@ -109,15 +150,40 @@ impl Installed {
             images: state.image_ids(),
             release: state.release,
             stack: state.stack,
-            listen: state.listen,
-            tls: site.is_some_and(|site| site.tls.is_some()),
-            url,
+            site: Some(Site {
+                listen: state.listen,
+                tls: site.is_some_and(|site| site.tls.is_some()),
+                url,
+            }),
             keys,
-            secrets: standing,
+            secrets: comparison,
             redactor,
             state_dir: appliance.dir(),
-            updated: state.updated,
+            status: Some(state.status),
+            unfinished: appliance.journal().unfinished().into(),
+            busy: appliance.is_locked()?,
+            updated: Some(state.updated),
         })
+    }
+
+    /// What a bundle holds, without an appliance: images are loaded and nothing
+    /// else.
+    pub fn of_bundle(bundle: &BundleManifest, stack: &Stack, state_dir: PathBuf) -> Self {
+        Self {
+            name: bundle.release.name.clone(),
+            release: bundle.release.clone(),
+            stack: stack.clone(),
+            images: BTreeMap::new(),
+            site: None,
+            keys: None,
+            secrets: Secrets::Missing,
+            redactor: SecretStore::default().redactor(),
+            state_dir,
+            status: None,
+            unfinished: Fact::Known(None),
+            busy: false,
+            updated: None,
+        }
     }
 
     fn names(&self) -> Names<'_> {
@@ -146,13 +212,6 @@ impl Installed {
         self.names().edge()
     }
 
-    /// Host and port of the public URL, for the `Host` header.
-    pub fn authority(&self) -> &str {
-        self.url
-            .split_once("://")
-            .map_or(self.url.as_str(), |(_, authority)| authority)
-    }
-
     /// Where web answers over plain HTTP. The gateway's own address, where
     /// this host reaches it: that works whatever the site published.
     /// Otherwise the published port.
@@ -168,19 +227,15 @@ impl Installed {
             Err(_) if rootless => None,
             Err(why) => return Err(why.to_owned()),
         };
+        let site = self.site.as_ref().ok_or("nothing is installed")?;
         Door::to_gateway(
             gateway,
             &[&self.edge(), &self.internal()],
             self.stack.langfuse.gateway_port,
             rootless,
-            (!self.tls).then(|| self.published()),
-            self.authority(),
+            (!site.tls).then(|| site.published()),
+            site.authority(),
         )
-    }
-
-    /// The published port as this host reaches it without leaving itself.
-    pub(super) fn published(&self) -> SocketAddr {
-        here(self.listen)
     }
 }
 

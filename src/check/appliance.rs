@@ -1,0 +1,275 @@
+//! The appliance on record: whether a change broke off, and whether a bundle
+//! may be installed over what is there. What is refused here could not be
+//! undone later.
+
+use super::change::change;
+use super::outcome::{Cause, Outcome, Unknown, want};
+use crate::appliance::journal::Unfinished;
+use crate::appliance::state::{State, Status};
+use crate::facts::{Change, Facts};
+use crate::report::finding::Remedy;
+
+pub(super) fn unfinished(facts: &Facts) -> Result<Outcome, Unknown> {
+    let subject = &facts.subject;
+    Ok(match (want(&subject.unfinished)?, &facts.change) {
+        (Some(run), Some(change)) => before_another(facts, run, change),
+        (Some(run), None) => broken_off(facts, run),
+        (None, None) if subject.status == Some(Status::Installing) => Outcome::blocking(
+            "the install has not reached its end",
+            format!("{} is recorded as being installed", subject.release),
+            install(facts),
+        ),
+        (None, _) => Outcome::pass("no change broke off"),
+    })
+}
+
+fn broken_off(facts: &Facts, run: &Unfinished) -> Outcome {
+    let what = release(run);
+    let step = match &run.step {
+        Some(step) => format!("at step `{step}`"),
+        None => "between two steps".to_owned(),
+    };
+    let evidence = format!("begun {:.0}, {step}", run.at);
+    if facts.subject.busy {
+        return Outcome::warning(
+            format!("another lfctl is at work: {} of {what}", run.command),
+            evidence,
+            Remedy::command(
+                "wait until it has ended, then look again",
+                format!("lfctl doctor --name {}", facts.subject.name),
+            ),
+        );
+    }
+    if run.committed {
+        return Outcome::warning(
+            format!(
+                "the {} of {what} is done, but not everything is cleared up",
+                run.command
+            ),
+            evidence,
+            Remedy::text("the next command that changes the appliance clears up the rest"),
+        );
+    }
+    let remedy = if run.command == "uninstall" {
+        Remedy::command(
+            "run it again: it removes what is left",
+            format!("lfctl uninstall --name {}", facts.subject.name),
+        )
+    } else {
+        install(facts)
+    };
+    Outcome::blocking(
+        format!("the {} of {what} broke off", run.command),
+        evidence,
+        remedy,
+    )
+}
+
+fn install(facts: &Facts) -> Remedy {
+    super::remedy::install_again(
+        facts,
+        "finish it with the bundle it was begun with: it goes on where it stopped",
+    )
+}
+
+fn release(run: &Unfinished) -> String {
+    run.release
+        .as_ref()
+        .map_or_else(|| "another bundle".to_owned(), ToString::to_string)
+}
+
+fn before_another(facts: &Facts, run: &Unfinished, change: &Change) -> Outcome {
+    if run.command != "install" || run.bundle.is_none_or(|bundle| bundle == change.bundle) {
+        return Outcome::pass(format!(
+            "the {} begun {:.0} is taken up",
+            run.command, run.at
+        ));
+    }
+    Outcome::blocking(
+        format!(
+            "an unfinished {} of {} is in the way",
+            run.command,
+            release(run)
+        ),
+        format!("begun {}", run.at),
+        Remedy::command(
+            "finish it with the bundle it was begun with, or remove what it made",
+            format!("lfctl uninstall --name {}", facts.subject.name),
+        ),
+    )
+}
+
+pub(super) fn not_recorded(facts: &Facts) -> Result<Outcome, Unknown> {
+    if !change(facts)?.existing.unrecorded {
+        return Ok(Outcome::pass("what the engine holds of it is on record"));
+    }
+    let name = &facts.subject.name;
+    Ok(Outcome::blocking(
+        format!("the engine holds parts of an appliance `{name}` that lfctl has no record of"),
+        "objects with its label, and no state.json",
+        Remedy::text(
+            "run lfctl as the user, and with the `--root`, that installed it, or choose another \
+             name with `--name`",
+        ),
+    ))
+}
+
+/// What is recorded, where a comparison with what is there makes sense.
+pub(super) fn recorded(facts: &Facts) -> Result<Option<&State>, Unknown> {
+    let change = change(facts)?;
+    let beneath = |what: &str, told_by| {
+        let what = what.to_owned();
+        Err(Unknown::Beneath(Cause { what, told_by }))
+    };
+    if change.existing.unrecorded {
+        return beneath("lfctl has no record of it", "appliance.not-recorded");
+    }
+    match &change.recorded {
+        // What is missing here is not lost.
+        Some(state) if lives_elsewhere(facts, change, state).is_some() => beneath(
+            "the appliance lives in another engine",
+            "appliance.other-engine",
+        ),
+        recorded => Ok(recorded.as_ref()),
+    }
+}
+
+pub(super) fn other_engine(facts: &Facts) -> Result<Outcome, Unknown> {
+    let change = change(facts)?;
+    let Some(state) = &change.recorded else {
+        return Ok(Outcome::pass("nothing is on record"));
+    };
+    want(&facts.engine)?;
+    Ok(lives_elsewhere(facts, change, state)
+        .unwrap_or_else(|| Outcome::pass(format!("it lives in this {}", state.engine))))
+}
+
+fn lives_elsewhere(facts: &Facts, change: &Change, state: &State) -> Option<Outcome> {
+    let name = &facts.subject.name;
+    let engine = facts.engine.known()?;
+    if state.engine != engine.kind {
+        return Some(Outcome::blocking(
+            format!(
+                "`{name}` lives in {}, and this is {}",
+                state.engine, engine.kind
+            ),
+            format!("socket {}", engine.socket),
+            Remedy::text(format!(
+                "start {0} and run again with `--engine {0}`",
+                state.engine
+            )),
+        ));
+    }
+    let place = state
+        .elsewhere(engine)
+        .filter(|_| !change.existing.holds_any())?;
+    Some(Outcome::blocking(
+        format!("`{name}` lives in another {}", state.engine),
+        format!(
+            "that keeps its data in {}, this one in {}, and holds nothing of `{name}`",
+            place.data_root, engine.data_root
+        ),
+        Remedy::text(format!(
+            "run again with `--engine unix://{}`; if that engine is gone for good, forget the \
+             appliance with `lfctl uninstall --name {name} --purge --without-record`",
+            place.socket
+        )),
+    ))
+}
+
+pub(super) fn already_installed(facts: &Facts) -> Result<Outcome, Unknown> {
+    let change = change(facts)?;
+    let installed = change
+        .recorded
+        .as_ref()
+        .filter(|state| state.status == Status::Installed && state.bundle != change.bundle);
+    let Some(state) = installed else {
+        return Ok(Outcome::pass(
+            "no other bundle is installed under this name",
+        ));
+    };
+    Ok(Outcome::blocking(
+        format!(
+            "appliance `{}` is installed from another bundle",
+            facts.subject.name
+        ),
+        format!(
+            "installed {} from {}, this bundle holds {} and is {}",
+            state.release, state.bundle, change.manifest.release, change.bundle
+        ),
+        Remedy::text(
+            "install it beside under another name with `--name`; this lfctl does not upgrade in \
+             place",
+        ),
+    ))
+}
+
+pub(super) fn other_release_line(facts: &Facts) -> Result<Outcome, Unknown> {
+    let change = change(facts)?;
+    let wanted = &change.manifest.release;
+    let Some(state) = &change.recorded else {
+        return Ok(Outcome::pass("nothing is on record"));
+    };
+    if state.release.name == wanted.name || !change.existing.holds_data() {
+        return Ok(Outcome::pass(format!("release line `{}`", wanted.name)));
+    }
+    Ok(Outcome::blocking(
+        format!(
+            "the data of `{}` belongs to release line `{}`",
+            facts.subject.name, state.release.name
+        ),
+        format!("this bundle holds {wanted}"),
+        Remedy::text("install under another name with `--name`"),
+    ))
+}
+
+pub(super) fn downgrade(facts: &Facts) -> Result<Outcome, Unknown> {
+    let change = change(facts)?;
+    let wanted = &change.manifest.release;
+    let highest = change
+        .recorded
+        .as_ref()
+        .and_then(|state| state.highest_counters.get(&wanted.name).copied());
+    let evidence = |highest: u64| {
+        format!(
+            "counter {} in the bundle, {highest} seen on this host",
+            wanted.counter
+        )
+    };
+    match highest {
+        None => Ok(Outcome::pass("it has run no release before")),
+        Some(highest) if highest <= wanted.counter => Ok(Outcome::pass(evidence(highest))),
+        Some(highest) => Ok(Outcome::blocking(
+            format!(
+                "the bundle is older than what `{}` has run before",
+                facts.subject.name
+            ),
+            evidence(highest),
+            Remedy::text(
+                "bring the bundle of the newer release; its databases cannot be read by an older \
+                 one",
+            ),
+        )),
+    }
+}
+
+pub(super) fn data_of_other_release(facts: &Facts) -> Result<Outcome, Unknown> {
+    let (recorded, change) = (recorded(facts)?, change(facts)?);
+    let wanted = &change.manifest.release;
+    let other = recorded.filter(|state| {
+        state.release.version != wanted.version
+            && state.status != Status::Installed
+            && change.existing.holds_data()
+    });
+    let Some(state) = other else {
+        return Ok(Outcome::pass("there is no data of another release"));
+    };
+    Ok(Outcome::blocking(
+        format!(
+            "the data of `{}` belongs to {}",
+            facts.subject.name, state.release
+        ),
+        format!("this bundle holds {wanted}, whose migrations could not be undone"),
+        Remedy::text(format!("install the bundle of {}", state.release)),
+    ))
+}

@@ -1,0 +1,43 @@
+//! The host and the engine.
+
+use super::table::{BLOCK, Case, WARN, disk, host, known, updated};
+use crate::facts::Fact;
+
+/// Faults of the host and the engine.
+pub(super) const HOST: &[Case] = &[
+    (
+        |f| f.engine = Fact::Unknown("no answer".to_owned()),
+        "engine.reachable",
+        BLOCK,
+    ),
+    (
+        |f| known(&mut f.engine).version = "19.03.1".to_owned(),
+        "engine.version",
+        WARN,
+    ),
+    (
+        |f| {
+            known(&mut f.engine)
+                .proxies
+                .push("http://p:3128".to_owned());
+        },
+        "engine.daemon-proxy",
+        WARN,
+    ),
+    (|f| host(f).memory.total = 4 << 30, "host.memory", BLOCK),
+    (|f| host(f).memory.total = 10 << 30, "host.memory", WARN),
+    (|f| host(f).cpu.count = 1, "host.cpu", WARN),
+    (|f| host(f).cpu.flags.clear(), "host.cpu", BLOCK),
+    (|f| disk(f).free = 9 << 30, "host.disk-space", WARN),
+    (|f| disk(f).free = 1 << 29, "host.disk-space", BLOCK),
+    (
+        |f| disk(f).fs_type = "nfs4".to_owned(),
+        "host.filesystem",
+        BLOCK,
+    ),
+    (
+        |f| f.now = updated(f) - jiff::Span::new().hours(1),
+        "host.clock",
+        BLOCK,
+    ),
+];

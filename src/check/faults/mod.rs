@@ -1,0 +1,10 @@
+//! One spoiled fact at a time, and what must be found then.
+
+mod before;
+mod beneath;
+mod data;
+mod egress;
+mod host;
+mod spoiled;
+mod stack;
+mod table;

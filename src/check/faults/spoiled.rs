@@ -1,0 +1,45 @@
+//! Every check finds its fault, before a change and after.
+
+use std::collections::BTreeSet;
+
+use super::before::{FIRST, KEPT};
+use super::data::DATA;
+use super::egress::{SWITCHES, UPDATE, WAYS};
+use super::host::HOST;
+use super::stack::STACK;
+use super::table::{Case, check};
+use crate::check::fixture::healthy;
+use crate::check::fixture_before::{first, kept};
+use crate::check::{CHECKS, Phase};
+
+#[test]
+fn each_fault_of_what_is_installed_is_found_by_its_check() {
+    for cases in [HOST, STACK, DATA, UPDATE, WAYS, SWITCHES] {
+        check(healthy, cases);
+    }
+}
+
+#[test]
+fn each_fault_before_an_install_is_found_by_its_check() {
+    check(first, FIRST);
+    check(kept, KEPT);
+}
+
+#[test]
+fn the_tables_leave_no_check_out() {
+    for (phase, tables) in [
+        (
+            Phase::After,
+            [HOST, STACK, DATA, UPDATE, WAYS, SWITCHES].concat(),
+        ),
+        (Phase::Before, [FIRST, KEPT].concat()),
+    ] {
+        let ids = |cases: &[Case]| -> BTreeSet<_> { cases.iter().map(|(_, id, _)| *id).collect() };
+        let wanted: BTreeSet<_> = CHECKS
+            .iter()
+            .filter(|check| check.when.includes(phase))
+            .map(|check| check.id)
+            .collect();
+        assert_eq!(ids(&tables), wanted, "{phase:?}");
+    }
+}

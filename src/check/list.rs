@@ -1,0 +1,380 @@
+//! The list of checks.
+
+use super::cause::Beneath;
+use super::definition::Check;
+use super::definition::When::{After, Before, Both};
+use super::{appliance, bundle, data, egress, engine, environment, host, stack, update};
+use crate::facts::Probe;
+use crate::stack::SchemaKind;
+
+const HOST: &[Probe] = &[Probe::Host];
+const HEALTH: &[Probe] = &[Probe::Health];
+const SCHEMA: &[Probe] = &[Probe::Schema];
+const SETTINGS: &[Probe] = &[Probe::Settings];
+const EGRESS: &[Probe] = &[Probe::Egress];
+
+const ENGINE: &[Beneath] = &[Beneath::Engine];
+const GATEWAY: &[Beneath] = &[Beneath::Engine, Beneath::Gateway];
+const WORKER: &[Beneath] = &[Beneath::Worker];
+const WEB: &[Beneath] = &[Beneath::Gateway, Beneath::Web];
+const LANGFUSE: &[Beneath] = &[Beneath::Web, Beneath::Worker];
+const POSTGRES: &[Beneath] = &[Beneath::Database(SchemaKind::Prisma)];
+const CLICKHOUSE: &[Beneath] = &[Beneath::Database(SchemaKind::GolangMigrate)];
+const DATABASES: &[Beneath] = &[
+    Beneath::Database(SchemaKind::Prisma),
+    Beneath::Database(SchemaKind::GolangMigrate),
+];
+const REDIS: &[Beneath] = &[Beneath::Redis];
+const ALL: &[Beneath] = &[Beneath::AllServices, Beneath::Web];
+
+/// Every check, in the order in which they are shown: each tends to explain
+/// the ones after it.
+pub const CHECKS: &[Check] = &[
+    Check::new(
+        "appliance.unfinished",
+        "no change of the appliance broke off",
+        Both,
+        appliance::unfinished,
+    ),
+    Check::new(
+        "bundle.incomplete",
+        "every layer is in the bundle, in one that it builds on, or in the engine",
+        Before,
+        bundle::incomplete,
+    ),
+    Check::new(
+        "appliance.not-recorded",
+        "what the engine holds of the appliance is on record",
+        Before,
+        appliance::not_recorded,
+    ),
+    Check::new(
+        "appliance.other-engine",
+        "the appliance lives in this engine",
+        Before,
+        appliance::other_engine,
+    )
+    .on(ENGINE),
+    Check::new(
+        "appliance.already-installed",
+        "no other bundle is installed under this name",
+        Before,
+        appliance::already_installed,
+    ),
+    Check::new(
+        "appliance.other-release-line",
+        "the data belongs to the release line of the bundle",
+        Before,
+        appliance::other_release_line,
+    ),
+    Check::new(
+        "appliance.downgrade",
+        "the bundle is not older than what the appliance has run",
+        Before,
+        appliance::downgrade,
+    ),
+    Check::new(
+        "appliance.data-of-other-release",
+        "the data that is kept belongs to the release of the bundle",
+        Before,
+        appliance::data_of_other_release,
+    ),
+    Check::new(
+        "engine.reachable",
+        "the container engine answers",
+        Both,
+        engine::reachable,
+    ),
+    Check::new(
+        "engine.version",
+        "the engine is one that lfctl is tested with",
+        Both,
+        engine::version,
+    )
+    .on(ENGINE),
+    Check::new(
+        "engine.daemon-proxy",
+        "the engine uses no proxy",
+        Both,
+        engine::daemon_proxy,
+    )
+    .formerly(&["engine.proxy"])
+    .on(ENGINE),
+    Check::new(
+        "engine.platform",
+        "the engine runs what the bundle holds",
+        Before,
+        engine::platform,
+    )
+    .on(ENGINE),
+    Check::new(
+        "engine.rootless-tls",
+        "lfctl can reach the gateway behind its TLS",
+        Before,
+        engine::rootless_tls,
+    )
+    .on(ENGINE),
+    Check::new(
+        "engine.foreign-object",
+        "nothing of somebody else's has the names that the appliance needs",
+        Before,
+        engine::foreign_object,
+    ),
+    Check::new(
+        "host.memory",
+        "the host has the memory the stack needs",
+        Both,
+        host::memory,
+    )
+    .asks(HOST),
+    Check::new(
+        "host.cpu",
+        "the host has the CPUs the stack needs",
+        Both,
+        host::cpu,
+    )
+    .formerly(&["host.cpus", "host.cpu-flags"])
+    .asks(HOST),
+    Check::new(
+        "host.disk-space",
+        "there is room on every filesystem in use",
+        Both,
+        host::disk_space,
+    )
+    .asks(HOST),
+    Check::new(
+        "host.filesystem",
+        "data lies on local filesystems",
+        Both,
+        host::filesystem,
+    )
+    .asks(HOST),
+    Check::new(
+        "host.clock",
+        "the clock has not gone back",
+        Both,
+        host::clock,
+    ),
+    Check::new(
+        "host.port",
+        "the gateway can listen where site.toml says",
+        Before,
+        host::port,
+    )
+    .on(ENGINE),
+    Check::new(
+        "bundle.old",
+        "the bundle is less than half a year old",
+        Before,
+        bundle::old,
+    ),
+    Check::new(
+        "stack.images",
+        "every container runs the image that was installed",
+        After,
+        stack::images,
+    )
+    .on(ENGINE),
+    Check::new(
+        "stack.services",
+        "every service runs and is healthy",
+        After,
+        stack::services,
+    )
+    .on(ENGINE),
+    Check::new(
+        "stack.restarts",
+        "no service keeps restarting",
+        After,
+        stack::restarts,
+    )
+    .on(ENGINE),
+    Check::new(
+        "stack.out-of-memory",
+        "no service was killed for want of memory",
+        After,
+        stack::out_of_memory,
+    )
+    .on(ENGINE),
+    Check::new("stack.volumes", "every volume exists", Both, stack::volumes)
+        .formerly(&["appliance.data-missing"])
+        .on(ENGINE),
+    Check::new(
+        "stack.stop-timeout",
+        "services get the time they need to stop",
+        After,
+        stack::stop_timeout,
+    )
+    .on(ENGINE),
+    Check::new(
+        "stack.gateway",
+        "the published port takes connections",
+        After,
+        stack::gateway,
+    )
+    .asks(HEALTH)
+    .on(GATEWAY),
+    Check::new(
+        "stack.web-version",
+        "web answers and is the installed version",
+        After,
+        stack::web_version,
+    )
+    .asks(HEALTH)
+    .on(GATEWAY),
+    Check::new(
+        "stack.worker-health",
+        "the worker reaches Postgres and Redis",
+        After,
+        stack::worker_health,
+    )
+    .asks(HEALTH)
+    .on(WORKER),
+    Check::new(
+        "config.stock-secrets",
+        "no secret is a published default",
+        After,
+        environment::stock_secrets,
+    )
+    .on(ENGINE),
+    Check::new(
+        "config.parity",
+        "web and worker agree where they must",
+        After,
+        environment::parity,
+    )
+    .on(LANGFUSE),
+    Check::new(
+        "config.cluster-flag",
+        "ClickHouse is used as a single node",
+        After,
+        environment::cluster_flag,
+    )
+    .on(LANGFUSE),
+    Check::new(
+        "config.auto-migration",
+        "web does not migrate by itself",
+        After,
+        environment::auto_migration,
+    )
+    .on(LANGFUSE),
+    Check::new(
+        "data.secrets",
+        "secrets.toml is the one that the data was made with",
+        Both,
+        data::secrets,
+    )
+    .formerly(&[
+        "appliance.secrets-changed",
+        "appliance.data-without-secrets",
+    ]),
+    Check::new(
+        "data.postgres-schema",
+        "Postgres's schema is the release's",
+        After,
+        data::postgres_schema,
+    )
+    .asks(SCHEMA)
+    .on(POSTGRES),
+    Check::new(
+        "data.clickhouse-schema",
+        "ClickHouse's schema is the release's",
+        After,
+        data::clickhouse_schema,
+    )
+    .asks(SCHEMA)
+    .on(CLICKHOUSE),
+    Check::new(
+        "data.background-migrations",
+        "no background migration has failed",
+        After,
+        data::background_migrations,
+    )
+    .asks(SCHEMA)
+    .on(POSTGRES),
+    Check::new(
+        "data.clickhouse-version",
+        "ClickHouse is no version that loses data",
+        After,
+        data::clickhouse_version,
+    )
+    .asks(SETTINGS)
+    .on(CLICKHOUSE),
+    Check::new(
+        "data.time-zone",
+        "the databases count time in UTC",
+        After,
+        data::time_zone,
+    )
+    .asks(SETTINGS)
+    .on(DATABASES),
+    Check::new(
+        "data.redis-eviction",
+        "Redis never drops a queued event",
+        After,
+        data::redis_eviction,
+    )
+    .asks(SETTINGS)
+    .on(REDIS),
+    Check::new(
+        "data.end-to-end",
+        "an event goes in and can be read back",
+        After,
+        data::end_to_end,
+    )
+    .asks(&[Probe::Event, Probe::Health])
+    .on(ALL),
+    Check::new(
+        "egress.update-check",
+        "the update check fails at once and harmlessly",
+        After,
+        update::update_check,
+    )
+    .asks(&[Probe::Update, Probe::Health])
+    .on(WEB),
+    Check::new(
+        "egress.call-home",
+        "hosts that are known to be called fail at once",
+        After,
+        egress::call_home,
+    )
+    .asks(EGRESS)
+    .on(LANGFUSE),
+    Check::new(
+        "egress.no-route",
+        "nothing outside can be reached",
+        After,
+        egress::no_route,
+    )
+    .asks(EGRESS)
+    .on(LANGFUSE),
+    Check::new(
+        "egress.networks",
+        "the stack's network has no way out, and only the gateway is published",
+        After,
+        egress::networks,
+    )
+    .on(ENGINE),
+    Check::new(
+        "egress.switches",
+        "everything that calls home is switched off",
+        After,
+        egress::switches,
+    )
+    .asks(SETTINGS)
+    .on(&[Beneath::AllServices]),
+    Check::new(
+        "egress.exporters",
+        "no traces or metrics are sent anywhere",
+        After,
+        egress::exporters,
+    )
+    .on(LANGFUSE),
+    Check::new(
+        "egress.credentials",
+        "no credential is fetched from a cloud",
+        After,
+        egress::credentials,
+    )
+    .on(LANGFUSE),
+];

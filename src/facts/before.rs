@@ -1,0 +1,21 @@
+//! The facts before a change.
+
+use jiff::Timestamp;
+
+use super::host;
+use super::{Change, Fact, Facts, Subject};
+use crate::engine::EngineFacts;
+
+/// Looks at the host and its filesystems; the engine was asked already, and
+/// what it holds is part of `change`.
+pub async fn before(engine: &EngineFacts, subject: Subject, change: Change) -> Facts {
+    let engine = Fact::Known(engine.clone());
+    let (host, disks) = host::look(&engine, &subject.state_dir).await;
+    Facts {
+        change: Some(change),
+        engine,
+        host,
+        disks,
+        ..Facts::unasked(Timestamp::now(), subject)
+    }
+}
