@@ -302,6 +302,12 @@ async fn fill(
         sums.extend(stored.sum.map(|sum| (digest, sum)));
         contents.extend(stored.scanned.map(|content| (digest, content)));
     }
+    if options.sbom {
+        for problem in sbom::unread(planned.manifest(), &contents) {
+            let text = format!("the list of packages is incomplete: {problem}");
+            notice(reporter, Level::Warning, "create.packages-unread", text);
+        }
+    }
     let bom = options
         .sbom
         .then(|| Bom::of(planned.manifest(), &contents))

@@ -15,6 +15,23 @@ pub(super) const WORD: usize = 256;
 /// Bytes of a licence.
 pub(super) const LICENCE: usize = 1 << 10;
 
+/// More than any honest layer says.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Excess(String);
+
+fn excess(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Excess(problem))
+}
+
+/// What a layer says too much of; an error of another kind is given back.
+pub(super) fn problem(error: io::Error) -> io::Result<String> {
+    match error.get_ref() {
+        Some(inner) if inner.is::<Excess>() => Ok(inner.to_string()),
+        _ => Err(error),
+    }
+}
+
 /// What may still be kept.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -48,7 +65,7 @@ impl Budget {
         self.left = self
             .left
             .checked_sub(bytes)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, self.refusal))?;
+            .ok_or_else(|| excess(self.refusal.to_owned()))?;
         Ok(())
     }
 }
@@ -62,8 +79,8 @@ pub(super) fn short(text: &str, limit: usize, what: &str) -> io::Result<String> 
     if text.len() <= limit {
         return Ok(text.to_owned());
     }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("{what} has {} bytes, more than {limit}", text.len()),
-    ))
+    Err(excess(format!(
+        "{what} has {} bytes, more than {limit}",
+        text.len()
+    )))
 }

@@ -6,22 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::budget::Budget;
 use super::licence::{self, Licence};
-use super::packages::{Distribution, Manager, Package};
-use super::{ImageContent, LayerContent};
+use super::packages::{Distribution, Package};
+use super::{ImageContent, LayerContent, purl};
 use crate::bundle::manifest::{BundleImage, BundleManifest};
 use crate::oci::digest::Digest;
 
-/// What a package URL leaves as it is.
-const PURL: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 const ROOT: &str = "release";
 
 /// A bill of materials.
@@ -37,6 +30,8 @@ pub struct Bom {
     /// Images and packages.
     pub components: Vec<Component>,
     dependencies: Vec<Dependency>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    compositions: Vec<Composition>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +94,13 @@ struct Dependency {
     on: Vec<String>,
 }
 
+/// How much of the images named is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Composition {
+    aggregate: String,
+    assemblies: Vec<String>,
+}
+
 /// What stays the same of a package when its version changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct PackageKey {
@@ -129,12 +131,15 @@ impl Bom {
             .collect();
         let mut components = BTreeMap::new();
         let mut dependencies = Vec::new();
+        let (mut incomplete, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         for image in images.values() {
-            let stack = image
-                .layers
-                .iter()
-                .filter_map(|layer| layers.get(&layer.digest));
-            let content = ImageContent::of(stack);
+            let content = content_of(image, layers);
+            let reference = image_reference(&image.manifest);
+            if !content.unread.is_empty() {
+                incomplete.insert(reference);
+            } else if !content.has_database {
+                unknown.insert(reference);
+            }
             let mut on = BTreeSet::new();
             for package in &content.packages {
                 let component = of_package(package, content.distribution.as_ref());
@@ -183,6 +188,14 @@ impl Bom {
             },
             components: components.into_values().collect(),
             dependencies,
+            compositions: [("incomplete", incomplete), ("unknown", unknown)]
+                .into_iter()
+                .filter(|(_, images)| !images.is_empty())
+                .map(|(aggregate, images)| Composition {
+                    aggregate: aggregate.to_owned(),
+                    assemblies: images.into_iter().collect(),
+                })
+                .collect(),
         })
     }
 
@@ -216,6 +229,25 @@ impl Bom {
     }
 }
 
+fn content_of(image: &BundleImage, layers: &BTreeMap<Digest, LayerContent>) -> ImageContent {
+    let stack = image.layers.iter();
+    ImageContent::of(stack.filter_map(|layer| layers.get(&layer.digest)))
+}
+
+/// Which images may hold more packages than are listed, and why.
+pub fn unread(
+    manifest: &BundleManifest,
+    layers: &BTreeMap<Digest, LayerContent>,
+) -> BTreeSet<String> {
+    let images = manifest.images.values();
+    images
+        .flat_map(|image| {
+            let unread = content_of(image, layers).unread.into_iter();
+            unread.map(move |problem| format!("`{}` in {problem}", image.reference))
+        })
+        .collect()
+}
+
 impl Component {
     /// Bytes of its text, as often as it is written.
     fn weight(&self) -> usize {
@@ -228,15 +260,11 @@ impl Component {
     }
 
     fn key(&self) -> PackageKey {
-        let kind = self
-            .purl
-            .strip_prefix("pkg:")
-            .and_then(|rest| rest.split_once('/'));
-        let (_, arch) = self.purl.split_once("?arch=").unwrap_or_default();
+        let (kind, architecture) = purl::kind_and_architecture(&self.purl);
         PackageKey {
-            kind: kind.map_or_else(String::new, |(kind, _)| kind.to_owned()),
+            kind,
             name: self.name.clone(),
-            architecture: arch.split('&').next().unwrap_or_default().to_owned(),
+            architecture,
         }
     }
 }
@@ -250,7 +278,6 @@ fn of_image(image: &BundleImage) -> Component {
         .reference
         .rsplit_once(':')
         .unwrap_or((&image.reference, ""));
-    let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     Component {
         kind: "container".to_owned(),
         reference: image_reference(&image.manifest),
@@ -260,56 +287,21 @@ fn of_image(image: &BundleImage) -> Component {
             alg: "SHA-256".to_owned(),
             content: image.manifest.hex(),
         }],
-        purl: format!(
-            "pkg:oci/{}@{}?repository_url={}&tag={}",
-            encoded(last),
-            encoded(&image.manifest.to_string()),
-            encoded(name),
-            encoded(tag)
-        ),
+        purl: purl::of_image(name, tag, &image.manifest).unwrap_or_default(),
         ..Component::default()
     }
 }
 
 fn of_package(package: &Package, distribution: Option<&Distribution>) -> Component {
-    let kind = match package.manager {
-        Manager::Dpkg => "deb",
-        Manager::Apk => "apk",
-    };
-    let namespace = match (distribution, package.manager) {
-        (Some(distribution), _) => distribution.id.as_str(),
-        (None, Manager::Dpkg) => "debian",
-        (None, Manager::Apk) => "alpine",
-    };
-    let mut purl = format!(
-        "pkg:{kind}/{}/{}@{}",
-        encoded(namespace),
-        encoded(&package.name),
-        encoded(&package.version)
-    );
-    let release = distribution
-        .filter(|distribution| !distribution.version.is_empty())
-        .map(|distribution| format!("{}-{}", distribution.id, distribution.version));
-    let qualifiers: Vec<_> = [
-        (
-            "arch",
-            Some(package.architecture.as_str()).filter(|arch| !arch.is_empty()),
-        ),
-        ("distro", release.as_deref()),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some(format!("{name}={}", encoded(value?))))
-    .collect();
-    if !qualifiers.is_empty() {
-        purl = format!("{purl}?{}", qualifiers.join("&"));
-    }
+    let purl = purl::of_package(package, distribution);
+    let named = || format!("package:{}@{}", package.name, package.version);
     Component {
         kind: "library".to_owned(),
-        reference: purl.clone(),
+        reference: purl.clone().unwrap_or_else(named),
         name: package.name.clone(),
         version: package.version.clone(),
         licenses: licences(&package.licences),
-        purl,
+        purl: purl.unwrap_or_default(),
         ..Component::default()
     }
 }
@@ -335,10 +327,6 @@ fn licences(texts: &[String]) -> Vec<LicenceChoice> {
             })
         })
         .collect()
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, PURL).to_string()
 }
 
 /// A UUID of version 8, which is made as one likes, out of the images.

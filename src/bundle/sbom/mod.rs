@@ -10,10 +10,11 @@ mod budget;
 mod cyclonedx;
 mod licence;
 mod packages;
+mod purl;
 mod recompute;
 mod scan;
 
-pub use cyclonedx::{Bom, Component, PackageKey};
+pub use cyclonedx::{Bom, Component, PackageKey, unread};
 pub use packages::{Manager, Package};
 pub use recompute::{SbomError, recompute, stored};
 pub use scan::{LayerContent, scan};
@@ -34,13 +35,19 @@ pub struct ImageContent {
     pub packages: BTreeSet<Package>,
     /// The distribution, where the image names one.
     pub distribution: Option<Distribution>,
+    /// Whether any package database is there, read or not.
+    pub has_database: bool,
+    /// Why more packages may be there than were listed.
+    pub unread: BTreeSet<String>,
 }
 
 impl ImageContent {
     /// Puts the layers of an image on top of each other, from the base up.
     pub fn of<'a>(layers: impl IntoIterator<Item = &'a LayerContent>) -> Self {
         let mut files: BTreeMap<&str, &Found> = BTreeMap::new();
+        let mut unread = BTreeSet::new();
         for layer in layers {
+            unread.extend(layer.problem.clone());
             files.retain(|path, _| !layer.hides(path));
             files.extend(
                 layer
@@ -55,12 +62,21 @@ impl ImageContent {
                 Some(Found::Distribution(distribution)) => Some(distribution.clone()),
                 _ => None,
             });
-        let mut packages = BTreeSet::new();
-        for found in files.values() {
-            let Found::Packages(list) = found else {
-                continue;
+        let (mut packages, mut has_database) = (BTreeSet::new(), false);
+        for (path, found) in &files {
+            let database = match found {
+                Found::Packages(database) => database,
+                Found::Unread(problem) => {
+                    has_database = true;
+                    unread.insert(format!("`{path}`: {problem}"));
+                    continue;
+                }
+                _ => continue,
             };
-            for package in list {
+            has_database = true;
+            let problem = database.problem.as_ref();
+            unread.extend(problem.map(|problem| format!("`{path}`: {problem}")));
+            for package in &database.packages {
                 let mut package = package.clone();
                 if package.manager == Manager::Dpkg {
                     package.licences = licences(&files, &package.name);
@@ -71,6 +87,8 @@ impl ImageContent {
         Self {
             packages,
             distribution,
+            has_database,
+            unread,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 
-use super::budget::{Budget, LICENCE, WORD, short};
+use super::budget::{Budget, LICENCE, WORD, problem, short};
 
 /// Bytes of the longest line that is looked at; of a longer one only these.
 const LINE: u64 = 64 << 10;
@@ -57,20 +57,34 @@ pub struct Distribution {
     pub version: String,
 }
 
+/// A package database, as far as it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Database {
+    pub(super) packages: Vec<Package>,
+    /// Why some of its packages are not listed.
+    pub(super) problem: Option<String>,
+}
+
+/// States in which nothing of a package is on the disk but its settings.
+const GONE: [&str; 2] = ["not-installed", "config-files"];
+
 /// Reads `status` of dpkg, or one of the files below `status.d`.
-pub(super) fn dpkg(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Vec<Package>> {
+pub(super) fn dpkg(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Database> {
     paragraphs(
         reader,
         Manager::Dpkg,
         budget,
-        |package, installed, field, value| {
+        |package, is_there, field, value| {
             let value = value.trim();
-            match field {
-                "Package" => package.name = word(field, value)?,
-                "Version" => package.version = word(field, value)?,
-                "Architecture" => package.architecture = word(field, value)?,
+            match field.to_ascii_lowercase().as_str() {
+                "package" => package.name = word(field, value)?,
+                "version" => package.version = word(field, value)?,
+                "architecture" => package.architecture = word(field, value)?,
                 // The third word; files below `status.d` have none of them.
-                "Status" => *installed = value.ends_with(" installed"),
+                "status" => {
+                    let state = value.split_ascii_whitespace().next_back();
+                    *is_there &= state.is_none_or(|state| !GONE.contains(&state));
+                }
                 _ => {}
             }
             Ok(())
@@ -79,7 +93,7 @@ pub(super) fn dpkg(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Vec
 }
 
 /// Reads `installed` of apk.
-pub(super) fn apk(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Vec<Package>> {
+pub(super) fn apk(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<Database> {
     paragraphs(reader, Manager::Apk, budget, |package, _, field, value| {
         match field {
             "P" => package.name = word(field, value)?,
@@ -99,13 +113,14 @@ fn word(field: &str, value: &str) -> io::Result<String> {
     short(value, WORD, &format!("`{field}` of a package"))
 }
 
-/// Both databases are paragraphs of `field:value` lines.
+/// Both databases are paragraphs of `field:value` lines. What is too long or
+/// too much costs the package that says it, not the others.
 fn paragraphs(
     reader: &mut dyn Read,
     manager: Manager,
     budget: &mut Budget,
     mut take: impl FnMut(&mut Package, &mut bool, &str, &str) -> io::Result<()>,
-) -> io::Result<Vec<Package>> {
+) -> io::Result<Database> {
     let blank = || Package {
         manager,
         name: String::new(),
@@ -113,32 +128,46 @@ fn paragraphs(
         architecture: String::new(),
         licences: Arc::new([]),
     };
-    let mut packages = Vec::new();
-    let (mut package, mut installed) = (blank(), true);
-    let mut finish = |package: Package, installed: bool| {
-        if installed && !package.name.is_empty() && !package.version.is_empty() {
-            if packages.len() == PACKAGES {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("a package database names more than {PACKAGES} packages"),
-                ));
-            }
-            budget.take(package.weight())?;
-            packages.push(package);
+    let mut database = Database::default();
+    let (mut package, mut is_there) = (blank(), true);
+    let mut finish = |database: &mut Database, package: Package, is_there: bool| {
+        if !is_there || package.name.is_empty() {
+            return;
         }
-        Ok(())
+        let kept = if database.packages.len() == PACKAGES {
+            Err(format!(
+                "a package database names more than {PACKAGES} packages"
+            ))
+        } else {
+            let weighed = budget.take(package.weight());
+            weighed.map_err(|error| error.to_string())
+        };
+        match kept {
+            Ok(()) => database.packages.push(package),
+            Err(problem) => {
+                database.problem.get_or_insert(problem);
+            }
+        }
     };
     lines(reader, |line| {
         if line.is_empty() {
-            finish(std::mem::replace(&mut package, blank()), installed)?;
-            installed = true;
-        } else if let Some((field, value)) = line.split_once(':') {
-            take(&mut package, &mut installed, field, value)?;
+            let package = std::mem::replace(&mut package, blank());
+            finish(
+                &mut database,
+                package,
+                std::mem::replace(&mut is_there, true),
+            );
+        } else if let Some((field, value)) = line.split_once(':')
+            && let Err(error) = take(&mut package, &mut is_there, field, value)
+        {
+            let problem = problem(error)?;
+            database.problem.get_or_insert(problem);
+            is_there = false;
         }
         Ok(())
     })?;
-    finish(package, installed)?;
-    Ok(packages)
+    finish(&mut database, package, is_there);
+    Ok(database)
 }
 
 /// Reads `os-release`.
@@ -187,24 +216,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_installed_packages_of_dpkg_count() {
+    fn packages_of_dpkg_whose_files_are_there_count() {
         let status = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9\n\
                       Description: C\n Package: not a field\n\n\
                       Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
                       Package: tzdata\nVersion: 2025b\nArchitecture: all";
         let found = dpkg(&mut status.as_bytes(), &mut Budget::of_layer()).unwrap();
+        let found = found.packages;
         let names: Vec<_> = found
             .iter()
             .map(|one| (one.name.as_str(), one.version.as_str()))
             .collect();
         assert_eq!(names, [("libc6", "2.36-9"), ("tzdata", "2025b")]);
         assert_eq!(found[0].architecture, "amd64");
+
+        let states = [
+            ("held", "hold ok installed"),
+            ("going", "deinstall ok installed"),
+            ("half", "install reinstreq half-installed"),
+            ("unpacked", "install ok unpacked"),
+            ("unconfigured", "install ok half-configured"),
+            ("awaited", "install ok triggers-awaited"),
+            ("pending", "install ok triggers-pending"),
+            ("gone", "deinstall ok config-files"),
+            ("purged", "purge ok not-installed"),
+        ];
+        let status: String = states
+            .iter()
+            .map(|(name, state)| format!("package: {name}\nSTATUS: {state} \nVersion: 1\n\n"))
+            .collect();
+        let found = dpkg(&mut status.as_bytes(), &mut Budget::of_layer()).unwrap();
+        let names: Vec<_> = found.packages.iter().map(|one| one.name.as_str()).collect();
+        let wanted: Vec<_> = states[..7].iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, wanted);
+        assert_eq!(found.problem, None);
+    }
+
+    #[test]
+    fn one_odd_package_does_not_cost_the_others() {
+        let long = "1".repeat(300);
+        let status = format!(
+            "Package: a\nVersion: 1\n\nPackage: odd\nVersion: {long}\nStatus: install ok installed\n\n\
+             Package: b\nVersion: 2\n"
+        );
+        let found = dpkg(&mut status.as_bytes(), &mut Budget::of_layer()).unwrap();
+        let names: Vec<_> = found.packages.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        let problem = found.problem.unwrap();
+        assert!(problem.contains("300 bytes, more than 256"), "{problem}");
     }
 
     #[test]
     fn apk_names_licences() {
         let installed = "C:Q1=\nP:musl\nV:1.2.5-r9\nA:x86_64\nL:MIT\n\nP:busybox\nV:1.37.0-r12\nA:x86_64\nL:GPL-2.0-only\n\n";
         let found = apk(&mut installed.as_bytes(), &mut Budget::of_layer()).unwrap();
+        let found = found.packages;
         assert_eq!(found.len(), 2);
         assert_eq!(
             (found[1].name.as_str(), &*found[1].licences),
@@ -219,18 +285,18 @@ mod tests {
             .chain(io::repeat(b'x').take(3 << 20))
             .chain("\nArchitecture: all".as_bytes());
         let found = dpkg(&mut endless, &mut Budget::of_layer()).unwrap();
-        assert_eq!(found[0].architecture, "all");
+        assert_eq!(found.packages[0].architecture, "all");
     }
 
     #[test]
-    fn a_database_without_end_is_refused() {
+    fn a_database_without_end_is_read_only_so_far() {
         let one = "P:a\nV:1\n\n";
-        let error = apk(
+        let found = apk(
             &mut one.repeat(PACKAGES + 1).as_bytes(),
             &mut Budget::of_layer(),
-        )
-        .unwrap_err();
-        assert!(error.to_string().contains("more than"), "{error}");
+        );
+        let problem = found.unwrap().problem.unwrap();
+        assert!(problem.contains("more than"), "{problem}");
     }
 
     #[test]

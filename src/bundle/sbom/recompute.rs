@@ -5,11 +5,11 @@ use std::io::{self, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Bom, LayerContent, scan};
+use super::{Bom, LayerContent, scan, unread};
 use crate::bundle::{Bundle, OpenError};
 use crate::oci::digest::Digest;
 use crate::oci::image::{Compression, compression};
-use crate::report::event::{Outcome, Reporter, Step, Unit};
+use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
 
 /// Why the packages of a bundle cannot be listed.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,10 @@ pub fn recompute(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Bom, SbomEr
         step.progress(done);
     }
     step.finish(Outcome::Done, None);
+    for problem in unread(manifest, &contents) {
+        let text = format!("the list of packages is incomplete: {problem}");
+        notice(reporter, Level::Warning, "sbom.packages-unread", text);
+    }
     Bom::of(manifest, &contents).map_err(SbomError::Content)
 }
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::budget::Budget;
+use super::budget::{Budget, problem};
 use super::licence;
-use super::packages::{self, Distribution, Package};
-use crate::oci::layer::{Kind, LayerEntry, plain, walk};
+use super::packages::{self, Database, Distribution};
+use crate::oci::layer::{Kind, LayerEntry, is_malformed, plain, walk};
+use crate::sys::text::one_line;
 
 /// Prefix of a name that hides one of a lower layer.
 const WHITEOUT: &str = ".wh.";
@@ -19,11 +20,36 @@ const KEPT: usize = 100_000;
 /// Bytes of a copyright file that are looked at.
 const COPYRIGHT: u64 = 4 << 20;
 const DOC: &str = "usr/share/doc/";
+/// Databases that are read.
+const DPKG: &str = "var/lib/dpkg/status";
+const DPKG_DIR: &str = "var/lib/dpkg/status.d";
+const APK: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
+const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+/// What every database of a package manager that is not read has, and the
+/// name of that manager.
+const UNREAD: [(&str, &str); 14] = [
+    ("var/lib/rpm/rpmdb.sqlite", "rpm"),
+    ("var/lib/rpm/Packages", "rpm"),
+    ("var/lib/rpm/Packages.db", "rpm"),
+    ("usr/lib/sysimage/rpm/rpmdb.sqlite", "rpm"),
+    ("usr/lib/sysimage/rpm/Packages", "rpm"),
+    ("usr/lib/sysimage/rpm/Packages.db", "rpm"),
+    ("usr/share/rpm/rpmdb.sqlite", "rpm"),
+    ("var/lib/pacman/local", "pacman"),
+    ("usr/lib/opkg/status", "opkg"),
+    ("var/lib/opkg/status", "opkg"),
+    ("opt/lib/opkg/status", "opkg"),
+    ("var/db/pkg", "Portage"),
+    ("nix/var/nix/db/db.sqlite", "Nix"),
+    ("gnu/store", "Guix"),
+];
 
 /// What a file that matters says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    Packages(Vec<Package>),
+    Packages(Database),
+    /// A database that is not read, and why.
+    Unread(String),
     Licences(Arc<[String]>),
     Distribution(Distribution),
     /// Another path, from the root.
@@ -38,6 +64,8 @@ pub struct LayerContent {
     hidden: BTreeSet<String>,
     /// Directories whose lower content is hidden.
     opaque: BTreeSet<String>,
+    /// Why more may be in the layer than was found.
+    pub(super) problem: Option<String>,
 }
 
 impl LayerContent {
@@ -56,24 +84,42 @@ impl LayerContent {
     }
 }
 
-/// Reads an inflated layer and keeps what its package databases say.
+/// Reads an inflated layer and keeps what its package databases say. A layer
+/// that is no tar from some entry on, or that says more than any honest one,
+/// is listed as far as that goes, with the reason.
 ///
 /// # Errors
 ///
-/// It cannot be read, is no tar, or says more than any honest layer.
+/// It cannot be read.
 pub fn scan(layer: &mut dyn Read) -> io::Result<LayerContent> {
     let mut content = LayerContent::default();
     let mut budget = Budget::of_layer();
-    walk(layer, |entry, body| {
-        if content.size() >= KEPT {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a layer has more than {KEPT} paths that matter"),
-            ));
+    let mut last = String::new();
+    let walked = walk(layer, |entry, body| {
+        last.clone_from(&entry.path);
+        let kept = if content.size() < KEPT {
+            keep(&mut content, entry, body, &mut budget)
+        } else {
+            content.problem = Some(format!("more than {KEPT} paths matter"));
+            Ok(())
+        };
+        if let Err(error) = kept {
+            let problem = format!("`{}`: {}", shown(&entry.path), problem(error)?);
+            content.problem.get_or_insert(problem);
         }
-        keep(&mut content, entry, body, &mut budget)
-    })?;
-    Ok(content)
+        Ok(())
+    });
+    match walked {
+        Err(error) if is_malformed(&error) => {
+            let problem = match last.as_str() {
+                "" => error.to_string(),
+                last => format!("behind `{}` {error}", shown(last)),
+            };
+            content.problem = Some(problem);
+            Ok(content)
+        }
+        walked => walked.map(|()| content),
+    }
 }
 
 fn keep(
@@ -110,27 +156,24 @@ fn own(path: &str, budget: &mut Budget) -> io::Result<String> {
 
 /// Whether a path holds something that is kept, or is on the way to it.
 fn matters(path: &str) -> bool {
-    const ROOTS: [&str; 6] = [
-        "var/lib/dpkg/status",
-        "lib/apk/db/installed",
-        "usr/lib/apk/db/installed",
-        "etc/os-release",
-        "usr/lib/os-release",
-        "usr/share/doc",
-    ];
     let within = |outer: &str, inner: &str| {
         outer.is_empty()
             || inner
                 .strip_prefix(outer)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let database = path.starts_with("var/lib/dpkg/status.d");
+    let roots = [DPKG, "usr/share/doc"].into_iter();
+    let mut roots = roots
+        .chain(APK)
+        .chain(OS_RELEASE)
+        .chain(UNREAD.map(|(path, _)| path));
+    let database = path.starts_with(DPKG_DIR);
     // Documentation is many files, of which one each counts.
     let doc = path.strip_prefix(DOC).map(|rest| {
         let below = rest.split_once('/').map(|(_, below)| below);
         below.is_none_or(|below| below == "copyright")
     });
-    doc.unwrap_or_else(|| database || ROOTS.iter().any(|root| within(path, root)))
+    doc.unwrap_or_else(|| database || roots.any(|root| within(path, root)))
 }
 
 fn look(entry: &LayerEntry, body: &mut dyn Read, budget: &mut Budget) -> io::Result<Option<Found>> {
@@ -139,6 +182,15 @@ fn look(entry: &LayerEntry, body: &mut dyn Read, budget: &mut Budget) -> io::Res
     let copyright = doc.and_then(|rest| rest.strip_suffix("/copyright"));
     let is_copyright = copyright.is_some_and(|package| !package.contains('/'));
     let is_package_dir = doc.is_some_and(|rest| !rest.contains('/'));
+    if let Some((_, manager)) = UNREAD.iter().find(|(unread, _)| *unread == path) {
+        let problem = format!("lfctl does not read the database of {manager}");
+        return Ok(Some(Found::Unread(problem)));
+    }
+    if is_database(path)
+        && let Some(problem) = unreadable(entry)
+    {
+        return Ok(Some(Found::Unread(problem)));
+    }
     match entry.kind {
         Kind::Symlink if is_copyright || is_package_dir => {
             budget.take(entry.target.len())?;
@@ -156,22 +208,48 @@ fn look(entry: &LayerEntry, body: &mut dyn Read, budget: &mut Budget) -> io::Res
         return licence::debian(&mut body.take(COPYRIGHT), budget)
             .map(|found| Some(Found::Licences(found.into())));
     }
-    match path {
-        "var/lib/dpkg/status" => {
-            packages::dpkg(body, budget).map(|found| Some(Found::Packages(found)))
+    Ok(if APK.contains(&path) {
+        Some(Found::Packages(packages::apk(body, budget)?))
+    } else if OS_RELEASE.contains(&path) {
+        packages::os_release(body)?.map(Found::Distribution)
+    } else if is_database(path) {
+        Some(Found::Packages(packages::dpkg(body, budget)?))
+    } else {
+        None
+    })
+}
+
+/// Whether a path is a database that is read.
+fn is_database(path: &str) -> bool {
+    // Images without a package manager: one file each, and checksums.
+    let below = path.strip_prefix(DPKG_DIR);
+    let one = below.is_some_and(|rest| rest.starts_with('/') && !rest.ends_with(".md5sums"));
+    one || path == DPKG || APK.contains(&path)
+}
+
+/// Why the database at this path cannot be read, if it cannot.
+fn unreadable(entry: &LayerEntry) -> Option<String> {
+    let target = match entry.kind {
+        Kind::File if entry.is_sparse => {
+            return Some("the file is stored without its holes".to_owned());
         }
-        "lib/apk/db/installed" | "usr/lib/apk/db/installed" => {
-            packages::apk(body, budget).map(|found| Some(Found::Packages(found)))
+        Kind::Symlink => {
+            let dir = entry.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+            resolve(dir, &entry.target)
         }
-        "etc/os-release" | "usr/lib/os-release" => {
-            Ok(packages::os_release(body)?.map(Found::Distribution))
-        }
-        // Images without a package manager: one file each, and checksums.
-        _ if path.starts_with("var/lib/dpkg/status.d/") && !path.ends_with(".md5sums") => {
-            packages::dpkg(body, budget).map(|found| Some(Found::Packages(found)))
-        }
-        _ => Ok(None),
+        Kind::Hardlink => Some(plain(&entry.target)),
+        _ => return None,
+    };
+    match target {
+        // That one is read where it lies.
+        Some(target) if is_database(&target) => None,
+        _ => Some(format!("it is a link to `{}`", shown(&entry.target))),
     }
+}
+
+/// A path of a layer as people may see it.
+fn shown(path: &str) -> String {
+    one_line(&path.replace(char::is_control, " "))
 }
 
 /// Where a symbolic link in `dir` leads; `None` for out of the root.

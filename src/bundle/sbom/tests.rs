@@ -10,6 +10,7 @@ const STATUS: &str =
 const DEP5: &str =
     "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nLicense: GPL-2+\n";
 
+#[derive(Clone)]
 enum Put<'a> {
     File(&'a str, &'a str),
     Link(&'a str, &'a str),
@@ -156,12 +157,19 @@ fn links_in_a_circle_lead_nowhere() {
     assert!(licences_of(&layers, "base-files").is_empty());
 }
 
-/// What is refused, and with which words.
+/// What is left out of the list, and with which words.
 #[track_caller]
-fn refuses(entries: &[Put<'_>], words: &str) {
-    let error = scanned(entries).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
-    assert!(error.to_string().contains(words), "{error}");
+fn leaves_out(entries: &[Put<'_>], words: &str) {
+    let unread = ImageContent::of([&scanned(entries).unwrap()]).unread;
+    let unread: Vec<_> = unread.into_iter().collect();
+    assert!(unread.join("; ").contains(words), "{unread:?}");
+}
+
+/// What is listed without doubt.
+#[track_caller]
+fn lists(entries: &[Put<'_>]) {
+    let unread = ImageContent::of([&scanned(entries).unwrap()]).unread;
+    assert!(unread.is_empty(), "{unread:?}");
 }
 
 fn status(packages: usize, version: &str) -> String {
@@ -181,38 +189,38 @@ fn many_licences() -> String {
 fn no_layer_holds_more_than_any_honest_one() {
     // A large system, all of it in one layer.
     let honest = status(10_000, "1:2.3.4+dfsg-5ubuntu6.7");
-    scanned(&[File("var/lib/dpkg/status", &honest)]).unwrap();
+    lists(&[File("var/lib/dpkg/status", &honest)]);
 
     let dpkg = "var/lib/dpkg/status";
     let (word, long) = ("x".repeat(256), "x".repeat(257));
-    scanned(&[File(dpkg, &status(10, &word))]).unwrap();
-    refuses(
+    lists(&[File(dpkg, &status(10, &word))]);
+    leaves_out(
         &[File(dpkg, &status(1, &long))],
         "`Version` of a package has 257 bytes, more than 256",
     );
     let apk = format!("P:a\nV:1\nL:{}\n", "x".repeat(1025));
-    refuses(&[File("lib/apk/db/installed", &apk)], "more than 1024");
+    leaves_out(&[File("lib/apk/db/installed", &apk)], "more than 1024");
     let copyright = format!("{DEP5}License: {}\n", "x".repeat(1025));
-    refuses(
+    leaves_out(
         &[File("usr/share/doc/a/copyright", &copyright)],
         "licence in a copyright file has 1025 bytes",
     );
     let release = format!("ID={long}\n");
-    refuses(&[File("etc/os-release", &release)], "`ID` in `os-release`");
+    leaves_out(&[File("etc/os-release", &release)], "`ID` in `os-release`");
 
     // Each is short enough, all of them are not.
-    refuses(&[File(dpkg, &status(30_000, &word))], "more than 8 MiB");
+    leaves_out(&[File(dpkg, &status(30_000, &word))], "more than 8 MiB");
     let copyright = many_licences();
     let paths: Vec<_> = (0..50)
         .map(|at| format!("usr/share/doc/lib{at}/copyright"))
         .collect();
     let files: Vec<_> = paths.iter().map(|path| File(path, &copyright)).collect();
-    refuses(&files, "more than 8 MiB");
+    leaves_out(&files, "more than 8 MiB");
     let paths: Vec<_> = (0..100)
         .map(|at| format!("usr/share/doc/{at}{}", "x".repeat(100_000)))
         .collect();
     let links: Vec<_> = paths.iter().map(|path| Link(path, "a")).collect();
-    refuses(&links, "more than 8 MiB");
+    leaves_out(&links, "more than 8 MiB");
     let targets: Vec<_> = (0..100)
         .map(|at| format!("{at}{}", "x".repeat(100_000)))
         .collect();
@@ -222,7 +230,7 @@ fn no_layer_holds_more_than_any_honest_one() {
         .zip(&targets)
         .map(|(path, target)| Link(path, target))
         .collect();
-    refuses(&links, "more than 8 MiB");
+    leaves_out(&links, "more than 8 MiB");
 }
 
 /// A hundred packages that share one file of licences write it a hundred
@@ -265,12 +273,17 @@ fn bundle() -> (BundleManifest, BTreeMap<Digest, LayerContent>) {
         .flat_map(|(_, image)| &image.layers)
         .map(|layer| (layer.digest(), scan(&mut layer.bytes.as_slice()).unwrap()))
         .collect();
+    let manifest = manifest_of(fake);
+    (manifest, layers)
+}
+
+fn manifest_of(fake: Fake) -> BundleManifest {
     let dir = tempfile::tempdir().unwrap();
     let pair = crate::sign::generate(None).unwrap();
     let key =
         crate::sign::SecretKey::parse(secrecy::ExposeSecret::expose_secret(&pair.secret), None)
             .unwrap();
-    (fake.write(&dir.path().join("a.tar"), &key).unwrap(), layers)
+    fake.write(&dir.path().join("a.tar"), &key).unwrap()
 }
 
 #[test]
@@ -332,6 +345,86 @@ fn packages_of_an_image_are_read_back() {
         BTreeMap::from([(key, BTreeSet::from(["12.4".to_owned()]))])
     );
     assert!(bom.packages(&Digest::of(b"other")).is_empty());
+}
+
+#[test]
+fn a_list_that_may_be_short_says_so() {
+    let dpkg = File("var/lib/dpkg/status", STATUS);
+    let rpm = "var/lib/rpm/rpmdb.sqlite";
+    for (odd, words) in [
+        (
+            File(rpm, "SQLite format 3"),
+            "does not read the database of rpm",
+        ),
+        (File("usr/lib/sysimage/rpm/Packages.db", ""), "of rpm"),
+        (
+            Link("lib/apk/db/installed", "/data/installed"),
+            "a link to `/data/installed`",
+        ),
+        (
+            Hard("lib/apk/db/installed", "data/in\u{1b}stalled"),
+            "a link to `data/in stalled`",
+        ),
+    ] {
+        leaves_out(&[dpkg.clone(), odd], words);
+    }
+    lists(&[
+        dpkg.clone(),
+        Link("lib/apk/db/installed", "../../../usr/lib/apk/db/installed"),
+    ]);
+    // What an upper layer removes is not there to be read.
+    let layers = [
+        layer(&[File(rpm, "x")]),
+        layer(&[File("var/lib/.wh.rpm", "")]),
+    ];
+    let content = ImageContent::of(&layers);
+    assert!(content.unread.is_empty() && !content.has_database);
+    assert!(ImageContent::of(&[layer(&[dpkg])]).has_database);
+}
+
+/// The first entries are listed, whatever lies behind them.
+#[test]
+fn an_odd_entry_does_not_cost_the_list() {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(STATUS.len() as u64);
+    tar.append_data(&mut header, "var/lib/dpkg/status", STATUS.as_bytes())
+        .unwrap();
+    let mut bytes = tar.into_inner().unwrap();
+    bytes.truncate(bytes.len() - 1024);
+    bytes.extend([b'?'; 2048]);
+    let content = ImageContent::of([&scan(&mut bytes.as_slice()).unwrap()]);
+    assert_eq!(content.packages.len(), 1);
+    let unread: Vec<_> = content.unread.into_iter().collect();
+    assert!(
+        unread[0].starts_with("behind `var/lib/dpkg/status` "),
+        "{unread:?}"
+    );
+}
+
+#[test]
+fn the_document_says_of_which_images_the_list_is_short() {
+    let (manifest, mut layers) = bundle();
+    let app = manifest.images["app"].layers[1].digest;
+    layers.insert(app, layer(&[File("var/lib/rpm/Packages", "")]));
+    let bom = Bom::of(&manifest, &layers).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&bom.to_json().unwrap()).unwrap();
+    let image = format!("image:{}", manifest.images["app"].manifest);
+    assert_eq!(
+        json["compositions"],
+        serde_json::json!([{"aggregate": "incomplete", "assemblies": [image]}])
+    );
+    let said: Vec<_> = unread(&manifest, &layers).into_iter().collect();
+    assert_eq!(
+        said,
+        [
+            "`docker.io/rehearsal/app:1.0.0` in `var/lib/rpm/Packages`: lfctl does not read the database of rpm"
+        ]
+    );
+    // Nothing is known of an image in which no database lies.
+    let bom = Bom::of(&manifest, &BTreeMap::new()).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&bom.to_json().unwrap()).unwrap();
+    assert_eq!(json["compositions"][0]["aggregate"], "unknown");
 }
 
 proptest! {
