@@ -25,6 +25,7 @@ mod faults;
 mod from;
 mod locks;
 mod network;
+mod odd;
 mod pace;
 mod password;
 mod proxy;

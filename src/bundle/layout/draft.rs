@@ -40,11 +40,12 @@ pub(super) fn draft(
     let mut bundled: BTreeMap<String, BundleImage> = BTreeMap::new();
     let mut created = None;
     for (key, (reference, image)) in contents.images {
-        let found = Platform {
-            os: image.os.clone(),
-            architecture: image.architecture.clone(),
-        };
-        if found != contents.platform {
+        let Platform { os, architecture } = &contents.platform;
+        if !image.is_for(os, architecture) {
+            let found = Platform {
+                os: image.os,
+                architecture: image.architecture,
+            };
             return Err(LayoutError::Platform {
                 reference,
                 found,

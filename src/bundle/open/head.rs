@@ -334,8 +334,7 @@ fn image(
 
 fn is_same(bundled: &BundleImage, image: &Image, manifest: &BundleManifest) -> bool {
     bundled.config == Digest::of(&image.config)
-        && image.os == manifest.platform.os
-        && image.architecture == manifest.platform.architecture
+        && image.is_for(&manifest.platform.os, &manifest.platform.architecture)
         && bundled.layers.len() == image.layers.len()
         && bundled.layers.iter().zip(&image.layers).all(|(said, is)| {
             said.digest == is.digest

@@ -13,6 +13,8 @@ use crate::bundle::sbom::SbomError;
 use crate::bundle::spec::SpecError;
 use crate::oci::archive::ArchiveError;
 #[cfg(feature = "pull")]
+use crate::oci::image::{ImageError, NotAnImage};
+#[cfg(feature = "pull")]
 use crate::oci::local::LocalError;
 #[cfg(feature = "pull")]
 use crate::oci::registry::{RegistryError, RequestError};
@@ -40,8 +42,49 @@ impl Failure {
     }
 }
 
+/// What to do about an image that cannot be bundled as it is.
+#[cfg(feature = "pull")]
+fn way_out(reference: &str, error: &ImageError) -> Option<String> {
+    let copied = |how: &str| {
+        format!(
+            "write it again as a layout, `skopeo copy {how} docker://{reference} \
+             oci:DIR:{reference}`, and bundle it from there with `--from oci:DIR`"
+        )
+    };
+    Some(match error {
+        ImageError::Zstd(_) => copied("--dest-compress-format gzip --dest-force-compress-format"),
+        ImageError::NotAnImage(NotAnImage::Schema1) => copied("--format v2s2"),
+        ImageError::Foreign(_) => format!(
+            "get all of its layers with an engine, `docker pull {reference}`, and bundle it from \
+             there with `--from docker`"
+        ),
+        ImageError::NotAnImage(NotAnImage::WebPage) => {
+            "check the address of the registry or of `--mirror`, and whether a proxy or a login \
+             page answers in its place: `curl -i https://REGISTRY/v2/`"
+                .to_owned()
+        }
+        ImageError::NotAnImage(_) => {
+            "name an image in the spec: the reference stands for something else".to_owned()
+        }
+        ImageError::TooManyLayers(_) => format!(
+            "build it with fewer: put its `RUN` and `COPY` lines together or build in stages; \
+             `podman build --squash-all` makes one layer, and so does `docker export` of a \
+             container of `{reference}` with `docker import`"
+        ),
+        _ => return None,
+    })
+}
+
 #[cfg(feature = "pull")]
 impl Failure {
+    fn image(error: &CreateError, reference: &str, source: &ImageError) -> Self {
+        let failure = Self::from_error(Kind::Config, error);
+        match way_out(reference, source) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
     fn registry(error: &CreateError, registry: &RegistryError) -> Self {
         const AGAIN: &str = "run the same command again";
         let failed = Self::from_error(Kind::Failed, error);
@@ -49,6 +92,7 @@ impl Failure {
             RegistryError::Content { .. } | RegistryError::Digest { .. } => {
                 Self::from_error(Kind::NotTrusted, error)
             }
+            RegistryError::Image { reference, source } => Self::image(error, reference, source),
             RegistryError::Authority(_) => Self::from_error(Kind::Usage, error),
             RegistryError::Request { source, .. } => match source.as_ref() {
                 RequestError::NoLogin(name) | RequestError::Refused(name) => {
@@ -86,7 +130,13 @@ impl Failure {
                 "put it there under its whole name: `skopeo copy --preserve-digests docker://{name} \
                  oci:DIR:{name}`"
             )),
-            LocalError::Image { .. } => Self::from_error(Kind::Config, error),
+            LocalError::Image { name, source } => Self::image(error, name, source),
+            LocalError::Ambiguous { name, .. } => Self::from_error(Kind::Config, error).hint(
+                format!(
+                    "write the digest of the one you mean behind the reference in the spec, \
+                     `{name}@sha256:...`, or copy it alone into a new layout"
+                ),
+            ),
             _ => Self::from_error(Kind::Failed, error),
         }
     }
@@ -201,9 +251,11 @@ impl From<CreateError> for Failure {
             CreateError::Write(error) | CreateError::Parts(PartError::Io(error)) => {
                 unwritten(error, "--split 4G")
             }
-            CreateError::Spec(_) | CreateError::Image { .. } => {
-                Self::from_error(Kind::Config, &error)
-            }
+            CreateError::Spec(_) => Self::from_error(Kind::Config, &error),
+            CreateError::Image {
+                ref reference,
+                ref source,
+            } => Self::image(&error, reference, source),
             CreateError::Platform(_) => Self::from_error(Kind::Usage, &error),
             CreateError::NewerLfctl(_) => {
                 Self::from_error(Kind::Failed, &error).hint("make it with that lfctl")

@@ -3,9 +3,13 @@
 //! An image is two small documents and its layers. [`Image`] holds the two as
 //! they were served, byte for byte, and what follows from them.
 
-use jiff::Timestamp;
-use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
+mod document;
 
+use jiff::Timestamp;
+
+pub(super) use self::document::{CONFIG_TYPES, normal_architecture};
+use self::document::{Descriptor, MANIFEST_TYPE, Manifest, cleaned};
+pub use self::document::{Details, NotAnImage, is_web_page};
 use super::digest::Digest;
 
 /// Compressions of a layer that the engines and lfctl both inflate.
@@ -43,9 +47,9 @@ pub struct Image {
     pub media_type: String,
     /// Layers from the base up.
     pub layers: Vec<ImageLayer>,
-    /// Such as `linux`.
+    /// Such as `linux`; empty where the config does not say.
     pub os: String,
-    /// Such as `amd64`.
+    /// Such as `amd64`; empty where the config does not say.
     pub architecture: String,
     /// When the image was made, where it says so.
     pub created: Option<Timestamp>,
@@ -57,10 +61,13 @@ pub struct Image {
 pub enum ImageError {
     /// The manifest is no image manifest.
     #[error("image manifest cannot be read")]
-    Manifest(#[source] oci_spec::OciSpecError),
+    Manifest(#[source] serde_json::Error),
     /// The config is no image config.
     #[error("image config cannot be read")]
-    Config(#[source] oci_spec::OciSpecError),
+    Config(#[source] serde_json::Error),
+    /// Something else is there under the name.
+    #[error("it is {0}, not an image")]
+    NotAnImage(NotAnImage),
     /// A digest in a document is not sha256.
     #[error("image names a blob by something else than sha256")]
     Digest(#[from] super::digest::ParseDigestError),
@@ -84,7 +91,13 @@ pub enum ImageError {
         /// Layers of the config.
         config: usize,
     },
-    /// A layer that Docker 20.10 or lfctl cannot inflate.
+    /// A layer that Docker before version 23 cannot inflate.
+    #[error("layer {0} is compressed with zstd, which Docker reads only since version 23")]
+    Zstd(Digest),
+    /// A layer that no registry may hand out.
+    #[error("layer {0} may not be distributed: it lies elsewhere, on a server of its owner")]
+    Foreign(Digest),
+    /// A layer of a kind that is not known.
     #[error("layer {digest} has media type `{media_type}`; only tar and tar+gzip can be bundled")]
     MediaType {
         /// The layer.
@@ -92,16 +105,21 @@ pub enum ImageError {
         /// Its media type.
         media_type: String,
     },
+    /// More layers than an engine puts on top of each other.
+    #[error("image has {0} layers; Docker takes at most {MOST_LAYERS}")]
+    TooManyLayers(usize),
 }
+
+/// Layers that Docker puts on top of each other.
+pub const MOST_LAYERS: usize = 125;
 
 impl Image {
     /// Reads both documents and checks that they belong together.
     pub fn parse(manifest: Vec<u8>, config: Vec<u8>) -> Result<Self, ImageError> {
-        let parsed =
-            ImageManifest::from_reader(manifest.as_slice()).map_err(ImageError::Manifest)?;
-        let named: Digest = parsed.config().digest().to_string().parse()?;
+        let (parsed, named) = Manifest::read(&manifest)?;
+        let size = named.size;
+        let named: Digest = named.digest.parse()?;
         let found = Digest::of(&config);
-        let size = parsed.config().size();
         if named != found || size != config.len() as u64 {
             return Err(ImageError::OtherConfig {
                 named,
@@ -110,63 +128,84 @@ impl Image {
                 len: config.len(),
             });
         }
-        let details =
-            ImageConfiguration::from_reader(config.as_slice()).map_err(ImageError::Config)?;
+        let details = Details::read(&config)?;
         let layers = layers(&parsed, &details)?;
-        let media_type = parsed
-            .media_type()
-            .clone()
-            .unwrap_or(MediaType::ImageManifest);
+        let media_type = parsed.media_type.filter(|kind| !kind.is_empty());
         Ok(Self {
             manifest,
             config,
-            media_type: media_type.into(),
+            media_type: media_type.unwrap_or_else(|| MANIFEST_TYPE.to_owned()),
             layers,
-            os: details.os().to_string(),
-            architecture: details.architecture().to_string(),
-            created: details
-                .created()
-                .as_ref()
-                .and_then(|created| created.parse().ok()),
+            os: details.os,
+            architecture: details.architecture,
+            created: details.created,
         })
+    }
+
+    /// Whether it is for this platform, as far as it says.
+    pub fn is_for(&self, os: &str, architecture: &str) -> bool {
+        let is_same = |said: &str, wanted: &str| said.is_empty() || said == wanted;
+        is_same(&self.os, os) && is_same(&self.architecture, architecture)
     }
 }
 
 /// Digest and size of the config that an image manifest names.
 pub fn config_of(manifest: &[u8]) -> Result<(Digest, u64), ImageError> {
-    let parsed = ImageManifest::from_reader(manifest).map_err(ImageError::Manifest)?;
-    let digest = parsed.config().digest().to_string().parse()?;
-    Ok((digest, parsed.config().size()))
+    let (_, config) = Manifest::read(manifest)?;
+    Ok((config.digest.parse()?, config.size))
 }
 
-fn layers(
-    manifest: &ImageManifest,
-    config: &ImageConfiguration,
-) -> Result<Vec<ImageLayer>, ImageError> {
-    let diff_ids = config.rootfs().diff_ids();
-    if manifest.layers().len() != diff_ids.len() {
+fn layers(manifest: &Manifest, config: &Details) -> Result<Vec<ImageLayer>, ImageError> {
+    let descriptors = manifest.layers.as_deref().unwrap_or_default();
+    // What is no layer says more than that there are too many or too few.
+    let mut kinds = Vec::with_capacity(descriptors.len());
+    for descriptor in descriptors {
+        kinds.push(kind_of(descriptor)?);
+    }
+    if descriptors.len() != config.diff_ids.len() {
         return Err(ImageError::LayerCount {
-            manifest: manifest.layers().len(),
-            config: diff_ids.len(),
+            manifest: descriptors.len(),
+            config: config.diff_ids.len(),
         });
     }
-    let mut layers = Vec::with_capacity(diff_ids.len());
-    for (descriptor, diff_id) in manifest.layers().iter().zip(diff_ids) {
-        let digest = descriptor.digest().to_string().parse()?;
-        let media_type: String = descriptor.media_type().clone().into();
-        let compression = compression(&media_type).ok_or_else(|| ImageError::MediaType {
-            digest,
-            media_type: media_type.clone(),
-        })?;
+    let mut layers = Vec::with_capacity(descriptors.len());
+    for ((descriptor, diff_id), kind) in descriptors.iter().zip(&config.diff_ids).zip(kinds) {
+        let (media_type, compression) = kind;
         layers.push(ImageLayer {
-            digest,
-            size: descriptor.size(),
+            digest: descriptor.digest.parse()?,
+            size: descriptor.size,
             diff_id: diff_id.parse()?,
             media_type,
             compression,
         });
     }
     Ok(layers)
+}
+
+fn kind_of(descriptor: &Descriptor) -> Result<(String, Compression), ImageError> {
+    let digest = descriptor.digest.parse()?;
+    let media_type = descriptor.media_type.clone().unwrap_or_default();
+    if let Some(compression) = compression(&media_type) {
+        return Ok((media_type, compression));
+    }
+    let is_layer = [
+        "application/vnd.oci.image.layer.",
+        "application/vnd.docker.image.rootfs.",
+    ]
+    .iter()
+    .any(|start| media_type.starts_with(start));
+    Err(
+        if media_type.contains("nondistributable") || media_type.contains(".foreign.") {
+            ImageError::Foreign(digest)
+        } else if is_layer && media_type.ends_with("zstd") {
+            ImageError::Zstd(digest)
+        } else if is_layer || media_type.is_empty() {
+            let media_type = cleaned(&media_type);
+            ImageError::MediaType { digest, media_type }
+        } else {
+            ImageError::NotAnImage(NotAnImage::Artifact(cleaned(&media_type)))
+        },
+    )
 }
 
 /// What a layer's media type says about its compression; `None` for zstd and
@@ -182,69 +221,4 @@ pub fn compression(media_type: &str) -> Option<Compression> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn documents(layer_type: &str, diff_ids: &str) -> (Vec<u8>, Vec<u8>) {
-        let config = format!(
-            r#"{{"architecture":"amd64","os":"linux","created":"2026-01-02T03:04:05Z","rootfs":{{"type":"layers","diff_ids":[{diff_ids}]}}}}"#
-        )
-        .into_bytes();
-        let manifest = format!(
-            r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{{"mediaType":"{layer_type}","digest":"{}","size":3}}]}}"#,
-            Digest::of(&config),
-            config.len(),
-            Digest::of(b"abc"),
-        )
-        .into_bytes();
-        (manifest, config)
-    }
-
-    #[test]
-    fn pairs_layers_with_their_diff_ids() {
-        let diff_id = Digest::of(b"inflated");
-        let (manifest, config) = documents(
-            "application/vnd.docker.image.rootfs.diff.tar.gzip",
-            &format!("\"{diff_id}\""),
-        );
-        let image = Image::parse(manifest, config).unwrap();
-        assert_eq!(image.layers[0].diff_id, diff_id);
-        assert_eq!(image.layers[0].compression, Compression::Gzip);
-        assert_eq!(image.created.unwrap().to_string(), "2026-01-02T03:04:05Z");
-        assert_eq!(
-            (image.os.as_str(), image.architecture.as_str()),
-            ("linux", "amd64")
-        );
-    }
-
-    #[test]
-    fn refuses_what_does_not_belong_together() {
-        let (manifest, config) = documents("application/vnd.oci.image.layer.v1.tar", "");
-        assert!(matches!(
-            Image::parse(manifest.clone(), config.clone()),
-            Err(ImageError::LayerCount {
-                manifest: 1,
-                config: 0
-            })
-        ));
-        let mut other = config;
-        other.push(b' ');
-        assert!(matches!(
-            Image::parse(manifest, other),
-            Err(ImageError::OtherConfig { .. })
-        ));
-    }
-
-    #[test]
-    fn refuses_layers_that_old_engines_cannot_inflate() {
-        let diff_id = format!("\"{}\"", Digest::of(b""));
-        for bad in [
-            "application/vnd.oci.image.layer.v1.tar+zstd",
-            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-        ] {
-            let (manifest, config) = documents(bad, &diff_id);
-            let error = Image::parse(manifest, config).unwrap_err();
-            assert!(error.to_string().contains(bad), "{error}");
-        }
-    }
-}
+mod tests;

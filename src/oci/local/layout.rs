@@ -5,20 +5,19 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use oci_spec::image::ImageIndex;
 use serde::Deserialize;
 
 use super::{DOCUMENT_LIMIT, LocalError, Wanted, find};
 use crate::oci::archive::{INDEX_NAME, LAYOUT_NAME, blob_name};
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
-use crate::oci::index;
+use crate::oci::index::{self, Index};
 
 /// A layout whose index was read.
 #[derive(Debug)]
 pub struct LayoutDir {
     dir: PathBuf,
-    index: ImageIndex,
+    index: Index,
 }
 
 impl LayoutDir {

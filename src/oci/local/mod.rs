@@ -7,17 +7,16 @@
 mod layout;
 mod saved;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-
-use oci_spec::image::ImageIndex;
 
 pub use layout::LayoutDir;
 pub use saved::Saved;
 
 use super::digest::Digest;
 use super::image::{Image, ImageError, config_of};
-use super::index;
+use super::index::{self, Fit, Index, Search};
 
 /// Bytes of the largest index, manifest or config that is accepted.
 const DOCUMENT_LIMIT: u64 = 8 << 20;
@@ -52,7 +51,10 @@ pub enum LocalError {
         there: Vec<String>,
     },
     /// The image is there for other platforms only.
-    #[error("`{name}` is not there for {platform}; it is for {}", offered.join(", "))]
+    #[error(
+        "`{name}` is not there for {platform}; it is for {}",
+        platforms(offered)
+    )]
     Platform {
         /// The image.
         name: String,
@@ -104,6 +106,14 @@ pub enum LocalError {
         /// The digest of its manifest.
         found: Digest,
     },
+    /// Several images have the name.
+    #[error("`{name}` stands for {} images there: {}", found.len(), each(found))]
+    Ambiguous {
+        /// The image.
+        name: String,
+        /// Digests of their manifests.
+        found: Vec<Digest>,
+    },
     /// Two documents are no image that can be bundled.
     #[error("image `{name}` cannot be used")]
     Image {
@@ -113,6 +123,18 @@ pub enum LocalError {
         #[source]
         source: ImageError,
     },
+}
+
+fn platforms(offered: &[String]) -> String {
+    match offered {
+        [] => "no platform that it names".to_owned(),
+        offered => offered.join(", "),
+    }
+}
+
+fn each(digests: &[Digest]) -> String {
+    let digests: Vec<_> = digests.iter().map(ToString::to_string).collect();
+    digests.join(" and ")
 }
 
 fn listed(names: &[String]) -> String {
@@ -167,44 +189,112 @@ impl Wanted<'_> {
 /// Small blobs by their digest; `None` for one that is not there.
 type Documents<'a> = dyn Fn(Digest) -> Result<Option<Vec<u8>>, LocalError> + 'a;
 
-/// Finds an image below the index of a layout, out of an index of platforms
-/// where need be.
-fn find(
-    root: &ImageIndex,
-    wanted: &Wanted<'_>,
-    documents: &Documents<'_>,
-) -> Result<Image, LocalError> {
+/// An image that was found, and how.
+struct Found {
+    fit: Fit,
+    /// Digest of the document that the index of the layout names.
+    outer: Digest,
+    image: Image,
+}
+
+impl Found {
+    fn digest(&self) -> Digest {
+        Digest::of(&self.image.manifest)
+    }
+}
+
+/// Finds an image below the index of a layout, however many indexes lie on
+/// the way. Which of two images of one name is meant is not guessed.
+fn find(root: &Index, wanted: &Wanted<'_>, documents: &Documents<'_>) -> Result<Image, LocalError> {
     let named = index::named(root, wanted.name);
-    if named.manifests().is_empty() {
+    if named.is_empty() {
         return Err(LocalError::Absent {
             name: wanted.name.to_owned(),
             there: index::all_names(root),
         });
     }
-    let mut offered = index::platforms(&named);
-    // Without a platform it may be for any: its config tells.
-    let open = named
-        .manifests()
-        .iter()
-        .find(|entry| entry.platform().is_none());
-    let direct = index::pick(&named, wanted.os, wanted.architecture).or(open);
-    if let Some(entry) = direct {
-        let outer = digest_of(entry, wanted)?;
-        let bytes = document(outer, wanted, documents)?;
-        let Some(inner) = read_index(&bytes, wanted)? else {
-            return wanted.check(image(bytes, wanted, documents)?, None);
-        };
-        if let Some(entry) = index::pick(&inner, wanted.os, wanted.architecture) {
-            let bytes = document(digest_of(entry, wanted)?, wanted, documents)?;
-            return wanted.check(image(bytes, wanted, documents)?, Some(outer));
+    let (mut found, mut failed) = (BTreeMap::new(), None);
+    let mut offered = BTreeSet::new();
+    for entry in named {
+        let mut search = Search::new(wanted.os, wanted.architecture);
+        search.consider(std::iter::once(entry), 0);
+        match below(&mut search, wanted, documents) {
+            Ok(Some(one)) => {
+                found.insert(one.digest(), one);
+            }
+            Ok(None) => {}
+            // It may be below another entry of its name.
+            Err(error) => failed = failed.or(Some(error)),
         }
-        offered.extend(index::platforms(&inner));
+        offered.extend(search.offered());
     }
-    Err(LocalError::Platform {
-        name: wanted.name.to_owned(),
-        platform: format!("{}/{}", wanted.os, wanted.architecture),
-        offered,
-    })
+    let is_pinned = |one: &Found| {
+        let pinned = wanted.pinned.as_ref();
+        pinned.is_some_and(|pinned| [one.outer, one.digest()].contains(pinned))
+    };
+    if found.values().any(is_pinned) {
+        found.retain(|_, one| is_pinned(one));
+    }
+    let is_common = |one: &Found| one.fit != Fit::Variant;
+    if found.values().any(is_common) {
+        found.retain(|_, one| is_common(one));
+    }
+    if found.len() > 1 {
+        return Err(LocalError::Ambiguous {
+            name: wanted.name.to_owned(),
+            found: found.into_keys().collect(),
+        });
+    }
+    match found.into_values().next() {
+        Some(one) => wanted.check(one.image, Some(one.outer)),
+        None => Err(failed.unwrap_or_else(|| LocalError::Platform {
+            name: wanted.name.to_owned(),
+            platform: format!("{}/{}", wanted.os, wanted.architecture),
+            offered: offered.into_iter().collect(),
+        })),
+    }
+}
+
+/// The first image of the platform that a search comes to.
+fn below(
+    search: &mut Search<'_>,
+    wanted: &Wanted<'_>,
+    documents: &Documents<'_>,
+) -> Result<Option<Found>, LocalError> {
+    let (mut outer, mut odd) = (None, None);
+    while let Some(candidate) = search.step() {
+        let digest = candidate.digest.parse();
+        let digest = digest.map_err(|source| wanted.unusable(ImageError::Digest(source)))?;
+        let outer = *outer.get_or_insert(digest);
+        let read = document(digest, wanted, documents)
+            .and_then(|bytes| Ok((read_index(&bytes, wanted)?, bytes)))
+            .and_then(|(index, bytes)| match index {
+                Some(index) => {
+                    search.enter(&index, Some(&candidate));
+                    Ok(None)
+                }
+                None => image(bytes, wanted, documents).map(Some),
+            });
+        match read {
+            Ok(None) => {}
+            Ok(Some(image)) => {
+                if search.accepts(&candidate, &image.os, &image.architecture) {
+                    let fit = candidate.fit;
+                    return Ok(Some(Found { fit, outer, image }));
+                }
+            }
+            // What does not say what it is may be anything.
+            Err(
+                error @ (LocalError::NoBlob { .. }
+                | LocalError::Image {
+                    source: ImageError::NotAnImage(_),
+                    ..
+                }),
+            ) if candidate.fit == Fit::Unsaid => odd = odd.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    odd.map_or(Ok(None), Err)
 }
 
 fn image(
@@ -217,15 +307,7 @@ fn image(
     Image::parse(manifest, config).map_err(|source| wanted.unusable(source))
 }
 
-fn digest_of(
-    entry: &oci_spec::image::Descriptor,
-    wanted: &Wanted<'_>,
-) -> Result<Digest, LocalError> {
-    let digest = entry.digest().to_string().parse();
-    digest.map_err(|source| wanted.unusable(ImageError::Digest(source)))
-}
-
-fn read_index(bytes: &[u8], wanted: &Wanted<'_>) -> Result<Option<ImageIndex>, LocalError> {
+fn read_index(bytes: &[u8], wanted: &Wanted<'_>) -> Result<Option<Index>, LocalError> {
     index::parse(bytes).map_err(|source| LocalError::Document {
         what: format!("manifest of `{}`", wanted.name),
         source,

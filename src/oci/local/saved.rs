@@ -9,14 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use oci_spec::image::ImageConfiguration;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{DOCUMENT_LIMIT, LocalError, Wanted, find};
 use crate::oci::archive::INDEX_NAME;
 use crate::oci::digest::Digest;
-use crate::oci::image::{Image, ImageError};
+use crate::oci::image::{Details, Image, ImageError};
 use crate::oci::index::{self, complete};
 use crate::oci::layer::{Kind, walk};
 
@@ -120,21 +119,33 @@ impl Saved {
                 .flat_map(|entry| entry.repo_tags.iter().flatten())
         };
         let is_wanted = |tag: &String| complete(tag).as_deref() == Some(wanted.name);
-        let entry = entries
+        let named = entries
             .iter()
-            .find(|entry| entry.repo_tags.iter().flatten().any(is_wanted))
+            .filter(|entry| entry.repo_tags.iter().flatten().any(is_wanted));
+        let mut configs = BTreeMap::new();
+        for entry in named {
+            let config = self
+                .file(&entry.config)
+                .ok_or_else(|| no_document(&entry.config))?;
+            configs.insert(Digest::of(config), config);
+        }
+        if configs.len() > 1 {
+            return Err(LocalError::Ambiguous {
+                name: wanted.name.to_owned(),
+                found: configs.into_keys().collect(),
+            });
+        }
+        let config = configs
+            .into_values()
+            .next()
             .ok_or_else(|| LocalError::Absent {
                 name: wanted.name.to_owned(),
                 there: tags().cloned().collect(),
             })?;
-        let config = self
-            .file(&entry.config)
-            .ok_or_else(|| no_document(&entry.config))?;
         let sizes: BTreeMap<Digest, u64> = self.files.values().copied().collect();
-        let details = ImageConfiguration::from_reader(config)
-            .map_err(|source| wanted.unusable(ImageError::Config(source)))?;
+        let details = Details::read(config).map_err(|source| wanted.unusable(source))?;
         let mut layers = Vec::new();
-        for diff_id in details.rootfs().diff_ids() {
+        for diff_id in &details.diff_ids {
             let digest: Digest = diff_id
                 .parse()
                 .map_err(|source| wanted.unusable(ImageError::Digest(source)))?;
@@ -367,7 +378,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("it is for linux/arm64, linux/amd64"),
+                .contains("it is for linux/amd64, linux/arm64"),
             "{error}"
         );
 

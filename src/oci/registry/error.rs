@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 
 use super::credentials::HelperError;
 use crate::oci::digest::{Digest, ParseDigestError};
+use crate::oci::image::ImageError;
 
 /// What can go wrong with a registry.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,10 @@ pub enum RegistryError {
         source: Box<RequestError>,
     },
     /// The registry has the image for other platforms only.
-    #[error("`{reference}` is not there for {platform}; it is for {}", offered.join(", "))]
+    #[error(
+        "`{reference}` is not there for {platform}; it is for {}",
+        platforms(offered)
+    )]
     Platform {
         /// The image.
         reference: String,
@@ -40,13 +44,14 @@ pub enum RegistryError {
         /// Platforms it is there for.
         offered: Vec<String>,
     },
-    /// The platform's entry of an index is an index again.
-    #[error("`{reference}` is an index whose entry for {platform} is another index")]
-    Nested {
+    /// What is there under the name is no image that can be used.
+    #[error("image `{reference}` cannot be used")]
+    Image {
         /// The image.
         reference: String,
-        /// The wanted platform.
-        platform: String,
+        /// Why.
+        #[source]
+        source: ImageError,
     },
     /// The registry answered with other bytes than those asked for.
     #[error("{registry} answered with other content for {what}: wanted {wanted}, got {found}")]
@@ -92,6 +97,13 @@ pub enum RegistryError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+fn platforms(offered: &[String]) -> String {
+    match offered {
+        [] => "no platform that it names".to_owned(),
+        offered => offered.join(", "),
+    }
 }
 
 /// Why a request failed.

@@ -14,7 +14,6 @@ mod mirror;
 
 use bytes::Bytes;
 use oci_spec::distribution::Reference;
-use oci_spec::image::ImageIndex;
 
 pub use client::Patience;
 use client::{Client, Wanted, bounded};
@@ -24,7 +23,8 @@ pub use mirror::Mirror;
 
 use self::fetch::Sink;
 use super::digest::Digest;
-use super::index;
+use super::image::{Details, ImageError, NotAnImage, config_of, is_web_page};
+use super::index::{self, Fit, Index, Search};
 
 /// Bytes of the largest manifest or config that is accepted.
 const DOCUMENT_LIMIT: u64 = 8 << 20;
@@ -111,33 +111,63 @@ impl Registry {
                 manifest: bytes,
             });
         };
-        let platform = || format!("{os}/{architecture}");
-        let chosen =
-            index::pick(&index, os, architecture).ok_or_else(|| RegistryError::Platform {
-                reference: reference.to_string(),
-                platform: platform(),
-                offered: index::platforms(&index),
-            })?;
-        let named = reference.clone_with_digest(chosen.digest().to_string());
-        let manifest = self.manifest(&named).await?;
-        if self.index(&named, &manifest)?.is_some() {
-            return Err(RegistryError::Nested {
-                reference: reference.to_string(),
-                platform: platform(),
+        let mut search = Search::new(os, architecture);
+        search.enter(&index, None);
+        let mut odd = None;
+        while let Some(candidate) = search.step() {
+            let named = reference.clone_with_digest(candidate.digest.clone());
+            let manifest = self.manifest(&named).await?;
+            if let Some(index) = self.index(&named, &manifest)? {
+                search.enter(&index, Some(&candidate));
+                continue;
+            }
+            if candidate.fit == Fit::Unsaid {
+                match self.details(&named, &manifest).await {
+                    Ok(said) if search.accepts(&candidate, &said.os, &said.architecture) => {}
+                    Ok(_) => continue,
+                    // What does not say what it is may be anything.
+                    Err(error @ RegistryError::Image { .. }) => {
+                        odd = odd.or(Some(error));
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            return Ok(Resolved {
+                digest: Digest::of(&manifest),
+                manifest,
             });
         }
-        Ok(Resolved {
-            digest: Digest::of(&manifest),
-            manifest,
-        })
+        Err(odd.unwrap_or_else(|| RegistryError::Platform {
+            reference: reference.to_string(),
+            platform: format!("{os}/{architecture}"),
+            offered: search.offered(),
+        }))
+    }
+
+    /// What an image says of itself.
+    async fn details(
+        &self,
+        reference: &Reference,
+        manifest: &[u8],
+    ) -> Result<Details, RegistryError> {
+        let unusable = |source| RegistryError::Image {
+            reference: reference.to_string(),
+            source,
+        };
+        let (config, size) = config_of(manifest).map_err(unusable)?;
+        let config = self.document(reference, config, size).await?;
+        Details::read(&config).map_err(unusable)
     }
 
     /// The document as an index, if it is one.
-    fn index(
-        &self,
-        reference: &Reference,
-        bytes: &[u8],
-    ) -> Result<Option<ImageIndex>, RegistryError> {
+    fn index(&self, reference: &Reference, bytes: &[u8]) -> Result<Option<Index>, RegistryError> {
+        if is_web_page(bytes) {
+            return Err(RegistryError::Image {
+                reference: reference.to_string(),
+                source: ImageError::NotAnImage(NotAnImage::WebPage),
+            });
+        }
         index::parse(bytes).map_err(|source| RegistryError::Document {
             what: format!("`{reference}`"),
             registry: self.name(reference),
