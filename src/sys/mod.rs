@@ -4,6 +4,7 @@
 pub mod disk;
 pub mod fs;
 pub mod host;
+pub mod json;
 pub mod partial;
 pub mod partial_set;
 pub mod paths;

@@ -24,6 +24,7 @@ mod delta;
 mod faults;
 mod from;
 mod locks;
+mod logins;
 mod network;
 mod odd;
 mod pace;

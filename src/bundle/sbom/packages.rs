@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(names, [("libc6", "2.36-9"), ("tzdata", "2025b")]);
         assert_eq!(found[0].architecture, "amd64");
 
-        let states = [
+        let known = [
             ("held", "hold ok installed"),
             ("going", "deinstall ok installed"),
             ("half", "install reinstreq half-installed"),
@@ -241,13 +241,11 @@ mod tests {
             ("gone", "deinstall ok config-files"),
             ("purged", "purge ok not-installed"),
         ];
-        let status: String = states
-            .iter()
-            .map(|(name, state)| format!("package: {name}\nSTATUS: {state} \nVersion: 1\n\n"))
-            .collect();
-        let found = dpkg(&mut status.as_bytes(), &mut Budget::of_layer()).unwrap();
+        let all =
+            known.map(|(name, state)| format!("package: {name}\nSTATUS: {state} \nVersion: 1\n\n"));
+        let found = dpkg(&mut all.concat().as_bytes(), &mut Budget::of_layer()).unwrap();
         let names: Vec<_> = found.packages.iter().map(|one| one.name.as_str()).collect();
-        let wanted: Vec<_> = states[..7].iter().map(|(name, _)| *name).collect();
+        let wanted: Vec<_> = known[..7].iter().map(|(name, _)| *name).collect();
         assert_eq!(names, wanted);
         assert_eq!(found.problem, None);
     }

@@ -155,7 +155,7 @@ impl Args {
             registry: registry::Options {
                 mirrors: self.mirror,
                 plain_http: self.plain_http,
-                credentials: credentials()?,
+                credentials: Credentials::of_user(),
                 authorities: read_all(&self.ca)?,
                 patience: Patience::default(),
             },
@@ -283,21 +283,4 @@ fn read_lock(file: &Path, locked: bool) -> Result<Option<Lock>, Failure> {
 fn read_all(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
     let read = files.iter().map(fs::read).collect::<Result<_, _>>();
     read.map_err(Failure::from)
-}
-
-/// Docker's logins, where there are any.
-fn credentials() -> Result<Credentials, Failure> {
-    let Some(path) = Credentials::default_path() else {
-        return Ok(Credentials::default());
-    };
-    match fs::read_to_string(&path) {
-        Ok(text) => Credentials::parse(&text).map_err(|error| {
-            Failure::new(
-                Kind::Config,
-                format!("`{}` cannot be read: {error}", path.display()),
-            )
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Credentials::default()),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -17,7 +17,7 @@ use crate::oci::image::{ImageError, NotAnImage};
 #[cfg(feature = "pull")]
 use crate::oci::local::LocalError;
 #[cfg(feature = "pull")]
-use crate::oci::registry::{RegistryError, RequestError};
+use crate::oci::registry::{RegistryError, RequestError, TlsTrouble};
 use crate::sys::versioned::DocumentError;
 
 impl Failure {
@@ -39,6 +39,44 @@ impl Failure {
             failure = failure.cause(cause.trim_end().to_owned());
         }
         failure
+    }
+}
+
+/// What to do about a registry whose certificate is not taken.
+#[cfg(feature = "pull")]
+fn about_tls(registry: &str, trouble: &TlsTrouble) -> String {
+    match trouble {
+        TlsTrouble::NoTls => {
+            "if it is to be asked without TLS, add `--plain-http`; it is meant for networks that \
+             you trust"
+                .to_owned()
+        }
+        TlsTrouble::UnknownAuthority | TlsTrouble::Authority => {
+            // Docker's own place for it.
+            let own = format!("/etc/docker/certs.d/{registry}/ca.crt");
+            let file = if Path::new(&own).is_file() {
+                own
+            } else {
+                "FILE".to_owned()
+            };
+            let what = match trouble {
+                TlsTrouble::Authority => "get this certificate from who runs the registry",
+                _ => "if a private CA signed it, get that CA's certificate, or the registry's own",
+            };
+            format!("{what}, and name the PEM file with `--ca {file}`")
+        }
+        TlsTrouble::Name(names) => match names.first() {
+            Some(name) => format!(
+                "name the registry as its certificate does ({name}), or have `{registry}` put \
+                 into the certificate"
+            ),
+            None => format!("have `{registry}` put into its certificate as a subjectAltName"),
+        },
+        TlsTrouble::Expired | TlsTrouble::NotYet => {
+            "check the clock of this host with `date`; if it is right, have the certificate renewed"
+                .to_owned()
+        }
+        _ => format!("see what it answers: `openssl s_client -connect {registry}`"),
     }
 }
 
@@ -94,12 +132,23 @@ impl Failure {
             }
             RegistryError::Image { reference, source } => Self::image(error, reference, source),
             RegistryError::Authority(_) => Self::from_error(Kind::Usage, error),
-            RegistryError::Request { source, .. } => match source.as_ref() {
-                RequestError::NoLogin(name) | RequestError::Refused(name) => {
-                    failed.hint(format!("log in with `docker login {name}`"))
+            RegistryError::Request {
+                source,
+                registry: name,
+                ..
+            } => match source.as_ref() {
+                RequestError::NoLogin(refusal)
+                | RequestError::NoPassword(refusal)
+                | RequestError::Refused(refusal) => {
+                    failed.hint(format!("log in with `docker login {}`", refusal.registry))
                 }
-                reason if reason.is_about_trust() => failed.hint(
-                    "if a private CA signed the certificate, name its PEM file with `--ca FILE`",
+                reason if reason.tls().is_some() => match reason.tls() {
+                    Some(trouble) => failed.hint(about_tls(name, trouble)),
+                    None => failed,
+                },
+                reason if reason.is_no_http() => failed.hint(
+                    "leave out `--plain-http`: it seems to speak TLS, and with `--plain-http` it \
+                     is asked without",
                 ),
                 reason if reason.is_transient() => failed.hint(AGAIN),
                 _ => failed,

@@ -15,7 +15,7 @@ const NAMES: [&str; 2] = [
     "io.containerd.image.name",
     "org.opencontainers.image.ref.name",
 ];
-/// What an attestation of BuildKit says of itself.
+/// What an attestation of `BuildKit` says of itself.
 const ATTESTATION: &str = "vnd.docker.reference.type";
 /// Media types of what may be an image, or an index of them.
 const TYPES: [&str; 4] = [

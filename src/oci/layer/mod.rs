@@ -28,7 +28,7 @@ pub struct MalformedTar(String);
 pub fn is_malformed(error: &io::Error) -> bool {
     error
         .get_ref()
-        .is_some_and(|inner| inner.is::<MalformedTar>())
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<MalformedTar>)
 }
 
 /// What an entry of a layer is.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_auth::{ChallengeRef, parse_challenges};
 use oci_spec::distribution::Reference;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, Url};
@@ -18,9 +17,10 @@ use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
 use super::Credentials;
+use super::challenge::{self, Challenge};
 use super::client::{bounded, refusal};
-use super::credentials::Login;
-use super::error::RequestError;
+use super::credentials::{Login, Looked};
+use super::error::{Refusal, RequestError};
 
 /// Bytes of the longest token that is accepted.
 const TOKEN_LIMIT: u64 = 256 << 10;
@@ -29,23 +29,28 @@ const TOKEN_TIME: Duration = Duration::from_secs(60);
 
 /// What opens a repository.
 #[derive(Clone)]
-pub(super) struct Access(SecretString);
+pub(super) struct Access {
+    header: SecretString,
+    /// Which login it was got with, or what kept one from being used.
+    pub(super) refusal: Refusal,
+}
 
 impl Access {
-    fn basic(user: &str, password: &SecretString) -> Self {
-        let login = format!("{user}:{}", password.expose_secret());
-        Self(format!("Basic {}", STANDARD.encode(login)).into())
-    }
-
     pub(super) fn header(&self) -> Result<HeaderValue, RequestError> {
-        let mut value: HeaderValue = self
-            .0
-            .expose_secret()
-            .parse()
-            .map_err(|_| RequestError::NoToken)?;
-        value.set_sensitive(true);
-        Ok(value)
+        header(&self.header)
     }
+}
+
+fn header(text: &SecretString) -> Result<HeaderValue, RequestError> {
+    let parsed = text.expose_secret().parse();
+    let mut value: HeaderValue = parsed.map_err(|_| RequestError::NoToken)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn basic(user: &str, password: &SecretString) -> SecretString {
+    let login = format!("{user}:{}", password.expose_secret());
+    format!("Basic {}", STANDARD.encode(login)).into()
 }
 
 #[derive(Deserialize)]
@@ -88,82 +93,76 @@ impl Doors {
     ) -> Result<Access, RequestError> {
         let mut opened = self.opened.lock().await;
         let is_refused = |known: &Access| {
-            refused
-                .as_ref()
-                .is_some_and(|refused| refused.0.expose_secret() == known.0.expose_secret())
+            refused.as_ref().is_some_and(|refused| {
+                refused.header.expose_secret() == known.header.expose_secret()
+            })
         };
         if let Some(known) = opened.get(&repository(image))
             && !is_refused(known)
         {
             return Ok(known.clone());
         }
-        let parsed: Vec<ChallengeRef<'_>> = challenges
-            .iter()
-            .filter_map(|text| parse_challenges(text).ok())
-            .flatten()
-            .collect();
-        let by = |scheme: &str| {
-            let mut all = parsed.iter();
-            all.find(|one| one.scheme.eq_ignore_ascii_case(scheme))
+        let parsed = challenge::read(challenges);
+        let by = |scheme: &str| parsed.iter().find(|one| one.is(scheme));
+        let registry = image.resolve_registry();
+        let looked = self.credentials.of(registry, image.repository()).await;
+        let refusal = Refusal {
+            registry: registry.to_owned(),
+            login: looked.known.as_ref().map(|known| known.origin.clone()),
+            problems: looked.problems.clone(),
         };
-        let access = if let Some(bearer) = by("bearer") {
-            self.token(http, image, url, bearer).await?
+        let header = if let Some(bearer) = by("bearer") {
+            token(http, image, url, bearer, looked, &refusal).await?
         } else if by("basic").is_some() {
-            self.password(image).await?
+            match looked.known.map(|known| known.login) {
+                Some(Login::Password(user, password)) => basic(&user, &password),
+                Some(_) => return Err(RequestError::NoPassword(refusal)),
+                None => return Err(refusal.into()),
+            }
         } else {
             return Err(RequestError::Challenge(challenges.join(", ")));
         };
+        let access = Access { header, refusal };
         opened.insert(repository(image), access.clone());
         Ok(access)
     }
+}
 
-    async fn password(&self, image: &Reference) -> Result<Access, RequestError> {
-        let registry = image.resolve_registry();
-        match self.credentials.of(registry).await? {
-            Some(Login::Password(user, password)) => Ok(Access::basic(&user, &password)),
-            _ => Err(RequestError::NoLogin(registry.to_owned())),
-        }
+/// Gets a token for one repository.
+async fn token(
+    http: &reqwest::Client,
+    image: &Reference,
+    url: &Url,
+    bearer: &Challenge,
+    looked: Looked,
+    refusal: &Refusal,
+) -> Result<SecretString, RequestError> {
+    let login = looked.known.map(|known| known.login);
+    if let Some(Login::Bearer(token)) = login {
+        return Ok(format!("Bearer {}", token.expose_secret()).into());
     }
-
-    async fn token(
-        &self,
-        http: &reqwest::Client,
-        image: &Reference,
-        url: &Url,
-        bearer: &ChallengeRef<'_>,
-    ) -> Result<Access, RequestError> {
-        let param = |name: &str| {
-            let mut all = bearer.params.iter();
-            all.find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.to_unescaped())
-        };
-        let text = param("realm").unwrap_or_default();
-        let realm: Url = text
-            .parse()
-            .map_err(|_| RequestError::Address(text.clone()))?;
-        let login = self.credentials.of(image.resolve_registry()).await?;
-        if url.scheme() == "https" && realm.scheme() != "https" {
-            return Err(RequestError::Downgrade(text));
-        }
-        let scope = format!("repository:{}:pull", image.repository());
-        let mut query = vec![("scope", scope)];
-        query.extend(param("service").map(|service| ("service", service)));
-        let is_anonymous = login.is_none();
-        let failed = |source: RequestError| match source {
-            RequestError::Status { status, .. } if status.as_u16() == 401 && is_anonymous => {
-                RequestError::NoLogin(image.resolve_registry().to_owned())
-            }
-            RequestError::Status { status, .. } if status.as_u16() == 401 => {
-                RequestError::Refused(image.resolve_registry().to_owned())
-            }
-            source => RequestError::Token {
-                realm: text.clone(),
-                source: Box::new(source),
-            },
-        };
-        let request = token_request(http, realm, query, login)?;
-        exchange(request).await.map_err(failed)
+    let text = bearer.param("realm").unwrap_or_default().to_owned();
+    let realm: Url = text
+        .parse()
+        .map_err(|_| RequestError::Address(text.clone()))?;
+    if url.scheme() == "https" && realm.scheme() != "https" {
+        return Err(RequestError::Downgrade(text));
     }
+    let scope = format!("repository:{}:pull", image.repository());
+    let mut query = vec![("scope", scope)];
+    let service = bearer.param("service").map(str::to_owned);
+    query.extend(service.map(|service| ("service", service)));
+    let failed = |source: RequestError| match source {
+        RequestError::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
+            refusal.clone().into()
+        }
+        source => RequestError::Token {
+            realm: text.clone(),
+            source: Box::new(source),
+        },
+    };
+    let request = token_request(http, realm, query, login)?;
+    exchange(request).await.map_err(failed)
 }
 
 fn token_request(
@@ -189,7 +188,7 @@ fn token_request(
             let request = http.get(realm);
             match login {
                 Some(Login::Password(user, password)) => {
-                    request.header(AUTHORIZATION, Access::basic(&user, &password).header()?)
+                    request.header(AUTHORIZATION, header(&basic(&user, &password))?)
                 }
                 _ => request,
             }
@@ -197,16 +196,17 @@ fn token_request(
     })
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Access, RequestError> {
+async fn exchange(request: RequestBuilder) -> Result<SecretString, RequestError> {
     let response = request.timeout(TOKEN_TIME).send().await?;
     if !response.status().is_success() {
         return Err(refusal(response).await);
     }
     let body = bounded(response, TOKEN_LIMIT).await?;
     let token: Token = serde_json::from_slice(&body).map_err(|_| RequestError::NoToken)?;
-    let token = token.token.or(token.access_token);
-    let token = token.ok_or(RequestError::NoToken)?;
-    Ok(Access(format!("Bearer {}", token.expose_secret()).into()))
+    let is_token = |token: &SecretString| !token.expose_secret().is_empty();
+    let token = token.token.filter(is_token).or(token.access_token);
+    let token = token.filter(is_token).ok_or(RequestError::NoToken)?;
+    Ok(format!("Bearer {}", token.expose_secret()).into())
 }
 
 fn repository(image: &Reference) -> String {

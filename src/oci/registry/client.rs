@@ -4,6 +4,8 @@
 //! manifest without a limit, do not tell what `Retry-After` says, and know no
 //! identity tokens.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,11 +13,11 @@ use jiff::fmt::rfc2822;
 use oci_spec::distribution::Reference;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 
 use super::auth::{Access, Doors};
 use super::error::{RegistryError, RequestError};
-use super::{Credentials, Options};
+use super::{Credentials, Options, proxies, tls};
 
 /// Bytes of the longest refusal that is read.
 const REFUSAL_LIMIT: u64 = 16 << 10;
@@ -68,29 +70,23 @@ pub(super) struct Client {
     /// Registries without TLS; all of them when it is empty.
     plain: Option<Vec<String>>,
     doors: Doors,
+    /// Mirrors that are asked without naming the registry they stand for.
+    nameless: Mutex<BTreeSet<String>>,
     pub(super) patience: Patience,
 }
 
 impl Client {
     pub(super) fn new(options: &Options) -> Result<Self, RegistryError> {
-        let mut authorities = Vec::new();
-        for pem in &options.authorities {
-            let found = Certificate::from_pem_bundle(pem)
-                .map_err(|error| RegistryError::Authority(Some(error)))?;
-            if found.is_empty() {
-                return Err(RegistryError::Authority(None));
-            }
-            authorities.extend(found);
-        }
-        // Proxies come from the environment, as everywhere.
         let mut builder = reqwest::Client::builder()
             .connect_timeout(options.patience.connect)
             .read_timeout(options.patience.silence)
             .redirect(redirects())
             .user_agent(concat!("lfctl/", env!("CARGO_PKG_VERSION")));
-        if !authorities.is_empty() {
-            builder = builder.tls_certs_merge(authorities);
-        }
+        builder = builder.tls_backend_preconfigured(tls::config(&options.authorities)?);
+        builder = match proxies::from_environment() {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder.no_proxy(),
+        };
         let mirrors = options
             .mirrors
             .iter()
@@ -99,6 +95,7 @@ impl Client {
             http: builder.build().map_err(RegistryError::Client)?,
             plain: options.plain_http.then(|| mirrors.collect()),
             doors: Doors::new(options.credentials.clone()),
+            nameless: Mutex::default(),
             patience: options.patience.clone(),
         })
     }
@@ -107,36 +104,68 @@ impl Client {
         self.doors.credentials()
     }
 
-    /// One request, with a login where the registry wants one.
+    /// One request, with a login where the registry wants one. Mirrors of
+    /// several registries tell them apart by `ns`, which others refuse.
     pub(super) async fn get(
         &self,
         image: &Reference,
         wanted: &Wanted<'_>,
     ) -> Result<Response, RequestError> {
-        let url = self.url(image, wanted)?;
+        let nameless = || self.nameless.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = image.resolve_registry();
+        let namespace = image.namespace();
+        let Some(namespace) = namespace.filter(|_| !nameless().contains(host)) else {
+            return self.ask(image, wanted, None).await;
+        };
+        let refusal = match self.ask(image, wanted, Some(namespace)).await {
+            Err(error @ RequestError::Status { .. }) => error,
+            other => return other,
+        };
+        let status = refusal.status().map_or(0, |status| status.as_u16());
+        if matches!(status, 408 | 429 | 500..) {
+            return Err(refusal);
+        }
+        match self.ask(image, wanted, None).await {
+            Ok(response) => {
+                nameless().insert(host.to_owned());
+                Ok(response)
+            }
+            Err(_) if status == 404 => Err(refusal),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask(
+        &self,
+        image: &Reference,
+        wanted: &Wanted<'_>,
+        namespace: Option<&str>,
+    ) -> Result<Response, RequestError> {
+        let url = self.url(image, wanted, namespace)?;
         let mut access = self.doors.known(image).await;
         let mut response = self.send(&url, wanted, access.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && response.url().host() == url.host() {
             let challenges = response.headers().get_all(WWW_AUTHENTICATE);
             let challenges: Vec<String> = challenges
                 .iter()
-                .filter_map(|value| Some(value.to_str().ok()?.to_owned()))
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
                 .collect();
             let refused = access.take();
-            let access = self
+            let opened = self
                 .doors
                 .open(&self.http, image, &url, &challenges, refused)
                 .await?;
-            response = self.send(&url, wanted, Some(&access)).await?;
+            response = self.send(&url, wanted, Some(&opened)).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
-                return Err(RequestError::Refused(image.resolve_registry().to_owned()));
+                return Err(opened.refusal.into());
             }
+            access = Some(opened);
         }
         if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(refusal(response).await)
+            return Ok(response);
         }
+        let error = refusal(response).await;
+        Err(error.shown(access.and_then(|access| access.refusal.login)))
     }
 
     async fn send(
@@ -159,7 +188,12 @@ impl Client {
         Ok(request.send().await?)
     }
 
-    fn url(&self, image: &Reference, wanted: &Wanted<'_>) -> Result<Url, RequestError> {
+    fn url(
+        &self,
+        image: &Reference,
+        wanted: &Wanted<'_>,
+        namespace: Option<&str>,
+    ) -> Result<Url, RequestError> {
         let registry = image.resolve_registry();
         let is_plain =
             |plain: &Vec<String>| plain.is_empty() || plain.iter().any(|mirror| mirror == registry);
@@ -177,8 +211,7 @@ impl Client {
             Wanted::Blob { digest, .. } => format!("blobs/{digest}"),
         };
         let mut text = format!("{scheme}://{registry}/v2/{repository}/{rest}");
-        // Mirrors of several registries tell them apart by this.
-        if let Some(namespace) = image.namespace() {
+        if let Some(namespace) = namespace {
             text.push_str("?ns=");
             text.push_str(namespace);
         }
@@ -228,7 +261,7 @@ pub(super) async fn refusal(response: Response) -> RequestError {
             let text = first.get("message").filter(|text| !text.is_null());
             Some(text.or(first.get("code"))?.as_str()?.to_owned())
         })
-        .unwrap_or_default();
+        .unwrap_or_else(|| plain(&body));
     let said: String = said
         .chars()
         .filter(|letter| !letter.is_control())
@@ -241,8 +274,17 @@ pub(super) async fn refusal(response: Response) -> RequestError {
         } else {
             format!(": {said}")
         },
+        login: None,
         retry_after,
     }
+}
+
+/// The first line of a refusal that is neither JSON nor a page.
+fn plain(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let is_text = !text.trim_start().starts_with(['<', '{', '[']);
+    let first = text.lines().next().filter(|_| is_text);
+    first.unwrap_or_default().trim().to_owned()
 }
 
 /// A body that has at most `limit` bytes.

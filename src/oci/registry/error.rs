@@ -1,12 +1,11 @@
 //! What can go wrong with a registry, and what may pass by itself.
 
 use std::error::Error as _;
-use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use super::credentials::HelperError;
+use super::tls::TlsTrouble;
 use crate::oci::digest::{Digest, ParseDigestError};
 use crate::oci::image::ImageError;
 
@@ -17,6 +16,9 @@ pub enum RegistryError {
     /// The client cannot be set up.
     #[error("cannot set up the registry client")]
     Client(#[source] reqwest::Error),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
     /// A file of certificates holds none.
     #[error("no PEM certificate can be read out of the CA file")]
     Authority(#[source] Option<reqwest::Error>),
@@ -51,7 +53,7 @@ pub enum RegistryError {
         reference: String,
         /// Why.
         #[source]
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// The registry answered with other bytes than those asked for.
     #[error("{registry} answered with other content for {what}: wanted {wanted}, got {found}")]
@@ -113,25 +115,42 @@ pub enum RequestError {
     /// No answer, or none that HTTP knows.
     #[error(transparent)]
     Http(reqwest::Error),
+    /// A connection with TLS does not come about.
+    #[error("{0}")]
+    Tls(TlsTrouble),
     /// The address makes no sense.
     #[error("`{0}` is no address")]
     Address(String),
     /// The answer is a refusal.
-    #[error("it answers {status}{message}")]
+    #[error("it answers {status}{message}{}", login_said(login.as_deref()))]
     Status {
         /// HTTP status.
         status: StatusCode,
         /// What it says, behind a colon; empty when it says nothing.
         message: String,
+        /// The login that it was shown, if it was shown one.
+        login: Option<String>,
         /// How long it asks to be left alone.
         retry_after: Option<Duration>,
     },
     /// It wants a login and there is none.
-    #[error("it wants a login, and none is known for {0}")]
-    NoLogin(String),
+    #[error("it wants a login, and none is known for {}{}", .0.registry, .0.listed())]
+    NoLogin(Refusal),
+    /// It wants a password and a token is known.
+    #[error(
+        "it wants a user name and a password, and what is known for {} is {}",
+        .0.registry,
+        .0.login.as_deref().unwrap_or_default()
+    )]
+    NoPassword(Refusal),
     /// It does not take the login.
-    #[error("it refuses the login for {0}")]
-    Refused(String),
+    #[error(
+        "it refuses the login for {} that it was sent: {}{}",
+        .0.registry,
+        .0.login.as_deref().unwrap_or_default(),
+        .0.listed()
+    )]
+    Refused(Refusal),
     /// It asks for a kind of login that is not known.
     #[error("it asks for a login of an unknown kind: `{0}`")]
     Challenge(String),
@@ -150,9 +169,6 @@ pub enum RequestError {
     /// An answer of the token server that holds no token.
     #[error("the answer is no token")]
     NoToken,
-    /// A credential helper failed.
-    #[error(transparent)]
-    Helper(#[from] HelperError),
     /// Fewer bytes than announced.
     #[error("it ends after {sent} of {size} bytes")]
     CutOff {
@@ -180,19 +196,91 @@ pub enum RequestError {
     TooLarge(u64),
 }
 
+/// Whom a registry did not let in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The registry.
+    pub registry: String,
+    /// The login that it was shown, if it was shown one.
+    pub login: Option<String>,
+    /// Logins that are there and cannot be used.
+    pub problems: Vec<String>,
+}
+
+impl Refusal {
+    fn listed(&self) -> String {
+        let nothing = [String::new()].into_iter();
+        let all: Vec<_> = nothing.chain(self.problems.iter().cloned()).collect();
+        all.join("; ")
+    }
+}
+
+impl From<Refusal> for RequestError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.login {
+            Some(_) => Self::Refused(refusal),
+            None => Self::NoLogin(refusal),
+        }
+    }
+}
+
+fn login_said(login: Option<&str>) -> String {
+    login.map_or_else(String::new, |login| format!(" to the login of {login}"))
+}
+
 impl From<reqwest::Error> for RequestError {
     /// Without the address: behind a redirect it may hold a signed query.
     fn from(error: reqwest::Error) -> Self {
-        Self::Http(error.without_url())
+        match TlsTrouble::of(&error) {
+            Some(trouble) => Self::Tls(trouble),
+            None => Self::Http(error.without_url()),
+        }
     }
 }
 
 impl RequestError {
-    /// Whether the certificate of the other side is the trouble.
-    pub fn is_about_trust(&self) -> bool {
+    /// HTTP status of a refusal.
+    pub(super) fn status(&self) -> Option<StatusCode> {
         match self {
-            Self::Http(error) => is_about_trust(error),
-            Self::Token { source, .. } => source.is_about_trust(),
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The same with the login that the registry was shown.
+    pub(super) fn shown(mut self, shown: Option<String>) -> Self {
+        if let Self::Status { login, .. } = &mut self {
+            *login = shown;
+        }
+        self
+    }
+
+    /// Why TLS does not come about, if that is the trouble.
+    pub fn tls(&self) -> Option<&TlsTrouble> {
+        match self {
+            Self::Tls(trouble) => Some(trouble),
+            Self::Token { source, .. } => source.tls(),
+            _ => None,
+        }
+    }
+
+    /// Whether the other side answers something that is no HTTP, as a server
+    /// that speaks TLS does to a request without.
+    pub fn is_no_http(&self) -> bool {
+        match self {
+            Self::Http(error) => {
+                let mut source = error.source();
+                let mut said = String::new();
+                while let Some(cause) = source {
+                    said = cause.to_string();
+                    source = cause.source();
+                }
+                said.contains("invalid HTTP version")
+            }
+            Self::Status {
+                status, message, ..
+            } => *status == StatusCode::BAD_REQUEST && message.contains("HTTPS"),
+            Self::Token { source, .. } => source.is_no_http(),
             _ => false,
         }
     }
@@ -200,9 +288,7 @@ impl RequestError {
     /// Whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Http(error) => {
-                !error.is_builder() && !error.is_redirect() && !is_about_trust(error)
-            }
+            Self::Http(error) => !error.is_builder() && !error.is_redirect() && !self.is_no_http(),
             Self::Status { status, .. } => {
                 matches!(status.as_u16(), 408 | 429 | 500 | 502..=504)
             }
@@ -220,22 +306,4 @@ impl RequestError {
             _ => None,
         }
     }
-}
-
-/// A certificate that is wrong now will be wrong in a second: the TLS library
-/// hands out what it thinks of the other side as invalid data.
-fn is_about_trust(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // An I/O error hides the one it wraps from `source`.
-        let mut io = cause.downcast_ref::<io::Error>();
-        while let Some(error) = io {
-            if error.kind() == io::ErrorKind::InvalidData {
-                return true;
-            }
-            io = error.get_ref().and_then(|inner| inner.downcast_ref());
-        }
-        source = cause.source();
-    }
-    false
 }

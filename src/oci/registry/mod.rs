@@ -6,20 +6,24 @@
 //! does lasts for ever: answers are bounded in size, silence in time.
 
 mod auth;
+mod challenge;
 mod client;
 mod credentials;
 mod error;
 mod fetch;
 mod mirror;
+mod proxies;
+mod tls;
 
 use bytes::Bytes;
 use oci_spec::distribution::Reference;
 
 pub use client::Patience;
 use client::{Client, Wanted, bounded};
-pub use credentials::{Credentials, HelperError};
-pub use error::{RegistryError, RequestError};
+pub use credentials::Credentials;
+pub use error::{Refusal, RegistryError, RequestError};
 pub use mirror::Mirror;
+pub use tls::TlsTrouble;
 
 use self::fetch::Sink;
 use super::digest::Digest;
@@ -153,7 +157,7 @@ impl Registry {
     ) -> Result<Details, RegistryError> {
         let unusable = |source| RegistryError::Image {
             reference: reference.to_string(),
-            source,
+            source: Box::new(source),
         };
         let (config, size) = config_of(manifest).map_err(unusable)?;
         let config = self.document(reference, config, size).await?;
@@ -165,7 +169,7 @@ impl Registry {
         if is_web_page(bytes) {
             return Err(RegistryError::Image {
                 reference: reference.to_string(),
-                source: ImageError::NotAnImage(NotAnImage::WebPage),
+                source: Box::new(ImageError::NotAnImage(NotAnImage::WebPage)),
             });
         }
         index::parse(bytes).map_err(|source| RegistryError::Document {

@@ -308,8 +308,9 @@ fn a_refusal_that_stays_is_tried_often_enough_and_shown() {
         ("429 Too Many Requests", 3),
         ("500 Internal Server Error", 3),
         ("503 Service Unavailable", 3),
-        ("404 Not Found", 1),
-        ("403 Forbidden", 1),
+        // A mirror, once more without the name of whom it stands for.
+        ("404 Not Found", 2),
+        ("403 Forbidden", 2),
     ] {
         let count = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&count);

@@ -176,10 +176,11 @@ pub(super) fn assert_config(output: &Output, words: &[&str]) {
     }
 }
 
+type Edit = fn(&mut Value, &mut Value);
+
 #[test]
 fn only_what_is_used_of_an_image_has_to_make_sense() {
     let desk = Desk::new();
-    type Edit = fn(&mut Value, &mut Value);
     let odd: [(&str, Edit); 7] = [
         ("rootfs without a type", |config, _| {
             config["rootfs"].as_object_mut().unwrap().remove("type");
@@ -235,7 +236,7 @@ fn what_is_no_image_is_called_what_it_is() {
     let desk = Desk::new();
     let helm = "application/vnd.cncf.helm.config.v1+json";
     let chart = Store::image(&[], |_, manifest| {
-        manifest["config"]["mediaType"] = json!(helm)
+        manifest["config"]["mediaType"] = json!(helm);
     });
     assert_config(
         &desk.create_from(&[(APP, &chart)]),
@@ -284,7 +285,7 @@ fn an_index_is_followed_to_the_image_of_the_platform() {
     let other = |store: Store, kind: &str| (store, json!({"mediaType": kind}));
     let of_arm = || {
         Store::image(&[&[("arm", b"")]], |config, _| {
-            config["architecture"] = json!("arm64")
+            config["architecture"] = json!("arm64");
         })
     };
     let nested = Store::index(vec![
