@@ -1,6 +1,6 @@
 //! Looks at what is there, for the plan and for preflight. Changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -49,6 +49,9 @@ pub async fn existing<E: ContainerEngine>(
         {
             found.foreign.push(format!("network {}", spec.name));
         }
+        if network.as_ref().is_some_and(|network| !spec.fits(network)) {
+            found.old_networks.insert(spec.name.clone());
+        }
         found.networks.insert(spec.name, network.is_some());
     }
     for (name, _) in render::volumes(stack, appliance) {
@@ -93,7 +96,10 @@ pub async fn observe<E: ContainerEngine>(
             existing.containers.get(&service.name),
             change.target.render(service, &change.secrets),
         ) {
-            (Some(container), Ok(rendered)) => fit(container, &rendered.spec),
+            // What is on a network that is made anew is made anew with it.
+            (Some(container), Ok(rendered)) if existing.old_networks.is_empty() => {
+                fit(container, &rendered.spec)
+            }
             _ => Fit::Wrong,
         };
         containers.insert(service.name.clone(), fit);
@@ -109,6 +115,10 @@ pub async fn observe<E: ContainerEngine>(
         _ => Record::None,
     };
     let needs = disk_needs(change, &images, &existing.volumes).await?;
+    let networks = existing.networks.iter().map(|(name, exists)| {
+        let fits = *exists && !existing.old_networks.contains(name);
+        (name.clone(), fits)
+    });
     Ok(Observed {
         images,
         needs,
@@ -116,7 +126,7 @@ pub async fn observe<E: ContainerEngine>(
         site_written: on_disk(&change.appliance.site_path()).as_deref()
             == Some(change.target.site_text.as_str()),
         secrets_complete: change.appliance.secrets()?.as_ref() == Some(&change.secrets),
-        networks: existing.networks.clone(),
+        networks: networks.collect(),
         volumes: existing.volumes.clone(),
         containers,
         record,
@@ -128,13 +138,13 @@ fn on_disk(path: &Path) -> Option<String> {
     fs_err::read_to_string(path).ok()
 }
 
-/// Whether a container is as it would be made now, runs, and nobody has put it
-/// on another network since.
+/// Whether a container is as it would be made now, runs, and is still on its
+/// own networks and on no other.
 pub(super) fn fits(container: &Container, spec: &ContainerSpec) -> bool {
-    let is_own = |network: &String| spec.networks.iter().any(|(name, _)| name == network);
+    let wanted: BTreeSet<_> = spec.networks.iter().map(|(name, _)| name).collect();
     container.labels.get(LABEL_CONFIG) == Some(&spec.config_hash)
         && container.state == ContainerState::Running
-        && container.addresses.keys().all(is_own)
+        && container.addresses.keys().collect::<BTreeSet<_>>() == wanted
 }
 
 fn fit(container: &Container, spec: &ContainerSpec) -> Fit {

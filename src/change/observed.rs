@@ -17,7 +17,8 @@ pub struct Observed {
     pub site_written: bool,
     /// Whether every secret that the stack names exists.
     pub secrets_complete: bool,
-    /// Networks of the plan by engine name, and whether each exists.
+    /// Networks of the plan by engine name, and whether each exists as it would
+    /// be made now.
     pub networks: BTreeMap<String, bool>,
     /// Volumes of the plan by engine name, and whether each exists.
     pub volumes: BTreeMap<String, bool>,

@@ -16,7 +16,8 @@ pub enum Step {
     WriteSite,
     /// Generate the secrets that are missing.
     WriteSecrets,
-    /// Make a network, by engine name.
+    /// Make a network, by engine name. One that an older lfctl made goes first,
+    /// and with it all containers; volumes stay.
     CreateNetwork(String),
     /// Make a volume, by engine name.
     CreateVolume(String),

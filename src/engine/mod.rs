@@ -24,6 +24,6 @@ pub use model::{
 pub use route::LoadRoute;
 pub use spec::{
     ContainerSpec, HealthSpec, LABEL_APPLIANCE, LABEL_CONFIG, LABEL_PART, NetworkSpec, Owner,
-    PortSpec,
+    PortSpec, Reach,
 };
 pub use target::{EngineTarget, ParseTargetError};

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::model::Resource;
+
 /// Label that names the appliance an object belongs to.
 pub const LABEL_APPLIANCE: &str = "io.lfctl.appliance";
 /// Label that names the service, volume or network within the appliance.
 pub const LABEL_PART: &str = "io.lfctl.part";
-/// Label that holds a hash over everything that defines a container.
+/// Label that tells what defines a container (a hash) or a network.
 pub const LABEL_CONFIG: &str = "io.lfctl.config";
 
 /// Who made an object and what it is for.
@@ -36,8 +38,43 @@ pub struct NetworkSpec {
     pub name: String,
     /// Whose it is.
     pub owner: Owner,
-    /// Without a route out.
-    pub internal: bool,
+    /// What its containers reach.
+    pub reach: Reach,
+}
+
+/// What the containers of a network reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Each other. No route out, and where the engine can do without, no
+    /// address of the host, which would be a way to its wildcard services.
+    Siblings,
+    /// Each other and the host, which publishes their ports. Packets that
+    /// leave the host keep an address that nobody outside can answer, where
+    /// the engine allows it.
+    Published,
+}
+
+impl NetworkSpec {
+    /// All labels of the network. [`LABEL_CONFIG`] changes with what lfctl asks
+    /// an engine for, so that a network made by an older lfctl is told apart.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let config = match self.reach {
+            Reach::Siblings => "siblings/1",
+            Reach::Published => "published/1",
+        };
+        let mut labels = self.owner.labels();
+        labels.insert(LABEL_CONFIG.to_owned(), config.to_owned());
+        labels
+    }
+
+    /// Whether `found` is as it would be made now.
+    pub fn fits(&self, found: &Resource) -> bool {
+        let wanted = self.labels();
+        found.internal == (self.reach == Reach::Siblings)
+            && wanted
+                .iter()
+                .all(|(name, value)| found.labels.get(name) == Some(value))
+    }
 }
 
 /// A container to be made.

@@ -1,6 +1,6 @@
 //! What the engine holds under the names that an appliance wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Container;
 
@@ -13,6 +13,8 @@ pub struct Existing {
     pub foreign: Vec<String>,
     /// Networks by engine name, and whether each exists.
     pub networks: BTreeMap<String, bool>,
+    /// Those of them that are made otherwise now.
+    pub old_networks: BTreeSet<String>,
     /// Volumes by engine name, and whether each exists.
     pub volumes: BTreeMap<String, bool>,
     /// Objects carry the appliance's label, and nothing is recorded of it.

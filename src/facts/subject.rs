@@ -230,7 +230,7 @@ impl Subject {
         let site = self.site.as_ref().ok_or("nothing is installed")?;
         Door::to_gateway(
             gateway,
-            &[&self.edge(), &self.internal()],
+            &self.edge(),
             self.stack.langfuse.gateway_port,
             rootless,
             (!site.tls).then(|| site.published()),

@@ -51,19 +51,15 @@ impl Door {
         }
     }
 
-    /// A port of a container that belongs to the stack, on one of `networks`
-    /// in order of preference. `None` when it has no address on them, as when
-    /// it does not run.
+    /// A port of a container that belongs to the stack, on `network`. `None`
+    /// when it has no address there, as when it does not run.
     pub fn of_container(
         container: &Container,
-        networks: &[&str],
+        network: &str,
         port: u16,
         host: impl Into<String>,
     ) -> Option<Self> {
-        let ip: IpAddr = networks
-            .iter()
-            .filter_map(|network| container.addresses.get(*network))
-            .find_map(|address| address.parse().ok())?;
+        let ip: IpAddr = container.addresses.get(network)?.parse().ok()?;
         Some(Self {
             address: SocketAddr::new(ip, port),
             host: host.into(),
@@ -71,8 +67,8 @@ impl Door {
         })
     }
 
-    /// The way to a gateway: its own address, where this host reaches it,
-    /// which works whatever the site published. Containers of a rootless
+    /// The way to a gateway: its own address on the `edge` network, the only one
+    /// on which this host has an address too, whatever the site published. Containers of a rootless
     /// engine have addresses in a network of their own, so there the
     /// `published` address is the only way; it is `None` where that speaks
     /// TLS.
@@ -82,7 +78,7 @@ impl Door {
     /// Why there is no way.
     pub fn to_gateway(
         gateway: Option<&Container>,
-        networks: &[&str],
+        edge: &str,
         port: u16,
         rootless: bool,
         published: Option<SocketAddr>,
@@ -100,7 +96,7 @@ impl Door {
             });
         }
         let gateway = gateway.ok_or("the engine has no container for the gateway")?;
-        Self::of_container(gateway, networks, port, host)
+        Self::of_container(gateway, edge, port, host)
             .ok_or_else(|| format!("{} has no address, so it does not run", gateway.name))
     }
 

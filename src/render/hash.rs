@@ -5,6 +5,10 @@ use sha2::{Digest as _, Sha256};
 use super::RenderedFile;
 use crate::engine::{ContainerSpec, HealthSpec};
 
+/// What an engine is told beside the definition, such as whom its resolver may
+/// ask. A new number makes every container anew.
+const HOW: u32 = 1;
+
 /// Sha256 in hex over everything that defines a container but the hash itself.
 pub(super) fn config_hash(spec: &ContainerSpec, files: &[RenderedFile]) -> String {
     let ContainerSpec {
@@ -50,6 +54,7 @@ pub(super) fn config_hash(spec: &ContainerSpec, files: &[RenderedFile]) -> Strin
         })
         .collect();
     let whole = serde_json::json!([
+        HOW,
         [name, owner.appliance, owner.part, image],
         [user, entrypoint, command, env],
         [networks, mounts, tmpfs, extra_hosts, dns_options],

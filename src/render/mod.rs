@@ -14,7 +14,7 @@ pub use error::RenderError;
 pub use files::{RenderedFile, files_tar};
 use hash::config_hash;
 
-use crate::engine::{ContainerSpec, HealthSpec, NetworkSpec, Owner, PortSpec};
+use crate::engine::{ContainerSpec, HealthSpec, NetworkSpec, Owner, PortSpec, Reach};
 use crate::stack::environment::{Environment, is_proposal};
 use crate::stack::file::{parse_mode, parse_owner};
 use crate::stack::secret::{Secret, SecretStore};
@@ -210,7 +210,7 @@ pub fn render_service(
             .collect(),
         tmpfs: service.tmpfs.clone(),
         extra_hosts: Vec::new(),
-        dns_options: Vec::new(),
+        dns_options: dns_options(),
         ports: Vec::new(),
         health: Some(health(&service.health)),
         stop_signal: service.stop.signal.clone(),
@@ -261,7 +261,7 @@ pub fn render_job(stack: &Stack, context: &Context<'_>) -> Result<Rendered, Rend
         mounts: Vec::new(),
         tmpfs: Vec::new(),
         extra_hosts: Vec::new(),
-        dns_options: Vec::new(),
+        dns_options: dns_options(),
         ports: Vec::new(),
         health: None,
         stop_signal: None,
@@ -285,12 +285,12 @@ pub fn networks(appliance: &str) -> [NetworkSpec; 2] {
         NetworkSpec {
             name: names.internal(),
             owner: names.owner("internal"),
-            internal: true,
+            reach: Reach::Siblings,
         },
         NetworkSpec {
             name: names.edge(),
             owner: names.owner("edge"),
-            internal: false,
+            reach: Reach::Published,
         },
     ]
 }
@@ -341,7 +341,12 @@ fn fail_fast(spec: &mut ContainerSpec, stack: &Stack) {
         .map(|call| format!("{}:127.0.0.1", call.host))
         .collect();
     spec.extra_hosts = entries.into_iter().collect();
-    spec.dns_options = vec!["timeout:1".to_owned(), "attempts:1".to_owned()];
+}
+
+/// A name that is no sibling's fails after one second instead of ten: the
+/// engine's resolver has nobody to ask and may say nothing at all.
+fn dns_options() -> Vec<String> {
+    vec!["timeout:1".to_owned(), "attempts:1".to_owned()]
 }
 
 fn health(health: &Health) -> HealthSpec {

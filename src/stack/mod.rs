@@ -197,8 +197,7 @@ pub struct Service {
     /// The published port; only a service of stage `edge` has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
-    /// Call-home hosts resolve to loopback and the resolver gives up after
-    /// one second.
+    /// Call-home hosts resolve to loopback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fail_fast: bool,
     /// Open files limit.

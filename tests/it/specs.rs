@@ -242,7 +242,7 @@ fn containers() {
         insta::assert_json_snapshot!(
             name,
             json!({
-                "networks": networks("prod").map(|network| (network.name, network.internal)),
+                "networks": networks("prod").map(|network| (network.name, format!("{:?}", network.reach))),
                 "volumes": volumes(stack, "prod").iter().map(|(name, _)| name).collect::<Vec<_>>(),
                 "order": order.iter().map(|s| (&s.name, s.stage)).collect::<Vec<_>>(),
                 "services": rendered.iter().map(|r| bench.shown(r)).collect::<Vec<_>>(),

@@ -41,7 +41,7 @@ async fn door<E: ContainerEngine>(change: &BringUp<'_, E>) -> Result<Door, Chang
         .then(|| here(change.target.site.listen));
     Door::to_gateway(
         gateway.as_ref(),
-        &[&names.edge(), &names.internal()],
+        &names.edge(),
         langfuse.gateway_port,
         change.facts.rootless,
         published,

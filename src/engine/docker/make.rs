@@ -20,7 +20,7 @@ pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<(), 
         name: Some(spec.name.clone()),
         ..query::CreateContainerOptions::default()
     };
-    let body = write::container(spec, docker.kind);
+    let body = write::container(spec, docker.dialect().await?);
     let request = docker.client.create_container(Some(options), body);
     docker.call(&action, CHANGE, request).await?;
     if let Err(error) = connect_further(docker, spec).await {

@@ -15,6 +15,7 @@ mod make;
 mod raw;
 mod read;
 mod resources;
+mod seal;
 mod stream;
 mod write;
 
@@ -58,6 +59,10 @@ impl Docker {
     /// Docker or Podman.
     pub fn kind(&self) -> EngineKind {
         self.kind
+    }
+
+    async fn dialect(&self) -> Result<seal::Dialect, EngineError> {
+        Ok(seal::Dialect::of(&self.facts().await?))
     }
 
     async fn inspect(&self, action: &str, name: &str) -> Result<Option<Container>, EngineError> {

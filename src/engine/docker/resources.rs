@@ -45,7 +45,9 @@ impl NetworksAndVolumes for Docker {
         if let Some(found) = self.network(&spec.name).await? {
             return Err(taken("network", &spec.name, &found.labels, &spec.owner));
         }
-        let request = self.client.create_network(write::network(spec));
+        let request = self
+            .client
+            .create_network(write::network(spec, self.dialect().await?));
         self.call(&action, CHANGE, request).await?;
         Ok(())
     }

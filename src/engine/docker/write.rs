@@ -9,15 +9,16 @@ use bollard::models::{
     RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 
+use super::seal::Dialect;
 use crate::engine::{
-    ContainerSpec, EngineKind, HealthSpec, LABEL_CONFIG, NetworkSpec, Owner, PortSpec,
+    ContainerSpec, EngineKind, HealthSpec, LABEL_CONFIG, NetworkSpec, Owner, PortSpec, Reach,
 };
 
 /// What a container without a network gets: nothing, and not the engine's
 /// default bridge, which has a route out.
 const NO_NETWORK: &str = "none";
 
-pub(super) fn container(spec: &ContainerSpec, kind: EngineKind) -> ContainerCreateBody {
+pub(super) fn container(spec: &ContainerSpec, dialect: Dialect) -> ContainerCreateBody {
     let mut labels = labels(&spec.owner);
     labels.insert(LABEL_CONFIG.to_owned(), spec.config_hash.clone());
     let networking = spec
@@ -44,13 +45,13 @@ pub(super) fn container(spec: &ContainerSpec, kind: EngineKind) -> ContainerCrea
         stop_timeout: spec
             .stop_timeout
             .map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX)),
-        host_config: Some(host(spec, kind)),
+        host_config: Some(host(spec, dialect)),
         networking_config: networking,
         ..ContainerCreateBody::default()
     }
 }
 
-fn host(spec: &ContainerSpec, kind: EngineKind) -> HostConfig {
+fn host(spec: &ContainerSpec, dialect: Dialect) -> HostConfig {
     let network = spec
         .networks
         .first()
@@ -73,7 +74,11 @@ fn host(spec: &ContainerSpec, kind: EngineKind) -> HostConfig {
                 .collect(),
         ),
         extra_hosts: Some(spec.extra_hosts.clone()),
+        dns: Some(vec![dialect.resolver()]),
+        // The host's search domains would make an unknown name two queries.
+        dns_search: Some(vec![".".to_owned()]),
         dns_options: Some(spec.dns_options.clone()),
+        sysctls: dialect.sysctls(spec),
         port_bindings: Some(port_bindings(&spec.ports)),
         ulimits: spec.nofile.map(|limit| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -86,7 +91,7 @@ fn host(spec: &ContainerSpec, kind: EngineKind) -> HostConfig {
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         // Podman logs to the journal or to files it rotates itself; Docker's
         // default grows without end.
-        log_config: (kind == EngineKind::Docker).then(|| HostConfigLogConfig {
+        log_config: (dialect.kind == EngineKind::Docker).then(|| HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([
                 ("max-size".to_owned(), "10m".to_owned()),
@@ -160,12 +165,14 @@ pub(super) fn endpoint(aliases: &[String]) -> EndpointSettings {
     }
 }
 
-pub(super) fn network(spec: &NetworkSpec) -> NetworkCreateRequest {
+pub(super) fn network(spec: &NetworkSpec, dialect: Dialect) -> NetworkCreateRequest {
     NetworkCreateRequest {
         name: spec.name.clone(),
         driver: Some("bridge".to_owned()),
-        internal: Some(spec.internal),
-        labels: Some(labels(&spec.owner)),
+        internal: Some(spec.reach == Reach::Siblings),
+        enable_ipv6: Some(false),
+        options: Some(dialect.network(spec.reach)),
+        labels: Some(spec.labels().into_iter().collect()),
         ..NetworkCreateRequest::default()
     }
 }
@@ -187,6 +194,7 @@ fn labels(owner: &Owner) -> HashMap<String, String> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::seal::DOCKER;
     use super::*;
 
     fn spec() -> ContainerSpec {
@@ -238,7 +246,7 @@ mod tests {
 
     #[test]
     fn everything_reaches_the_request() {
-        let body = container(&spec(), EngineKind::Docker);
+        let body = container(&spec(), DOCKER);
         insta::with_settings!({sort_maps => true}, {
             insta::assert_json_snapshot!(body);
         });
@@ -246,8 +254,13 @@ mod tests {
 
     #[test]
     fn podman_keeps_its_own_log_driver() {
-        let host = container(&spec(), EngineKind::Podman).host_config.unwrap();
+        let podman = Dialect {
+            kind: EngineKind::Podman,
+            ..DOCKER
+        };
+        let host = container(&spec(), podman).host_config.unwrap();
         assert_eq!(host.log_config, None);
+        assert_eq!(host.sysctls, None);
     }
 
     #[test]
@@ -258,7 +271,7 @@ mod tests {
             restart: false,
             ..spec()
         };
-        let body = container(&bare, EngineKind::Docker);
+        let body = container(&bare, DOCKER);
         assert_eq!(
             body.healthcheck.unwrap().test,
             Some(vec!["NONE".to_owned()])

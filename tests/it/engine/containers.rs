@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use lfctl::engine::docker::Docker;
 use lfctl::engine::{
     Container, ContainerState, EngineError, EngineKind, EngineTarget, HealthSpec, HealthState,
-    LABEL_CONFIG, NetworkSpec, PortSpec,
+    LABEL_CONFIG, NetworkSpec, PortSpec, Reach,
 };
 
 use crate::support::engine::{Rig, docker};
-use crate::support::outside::Outside;
 
 async fn show(rig: &Rig, name: &str) -> Container {
     rig.engine.container(name).await.unwrap().unwrap()
@@ -42,45 +41,6 @@ async fn a_socket_that_is_none_is_unreachable() {
     let target = EngineTarget::Socket("/nonexistent/docker.sock".into());
     let error = Docker::connect(&target).await.unwrap_err();
     assert!(matches!(error, EngineError::Unreachable { .. }));
-}
-
-#[tokio::test]
-#[ignore = "needs an engine"]
-async fn an_internal_network_has_no_route_out() {
-    let rig = Rig::new().await;
-    let image = rig.shell().await;
-    let inside = rig.network("inside", true).await;
-    let edge = rig.network("edge", false).await;
-    let found = rig.engine.network(&inside).await.unwrap().unwrap();
-    assert!(found.internal);
-    assert!(!rig.engine.network(&edge).await.unwrap().unwrap().internal);
-
-    let mut spec = rig.spec("closed", &image, "sleep 60");
-    spec.networks = vec![(inside.clone(), vec!["closed".to_owned()])];
-    let closed = rig.run(&spec).await;
-    let mut spec = rig.spec("open", &image, "sleep 60");
-    spec.networks = vec![
-        (inside.clone(), vec!["gateway".to_owned()]),
-        (edge, Vec::new()),
-    ];
-    let open = rig.run(&spec).await;
-
-    let run = async |name: &str, command: &str| {
-        let command = ["/bin/sh", "-c", command].map(str::to_owned);
-        let limit = Duration::from_secs(20);
-        rig.engine.exec(name, &command, limit).await.unwrap()
-    };
-    // Somebody answers outside, and only who is on the edge gets there.
-    let outside = Outside::new(&rig.name);
-    let ask = format!("nc -w 3 {} 80 </dev/null", outside.address);
-    assert_eq!(run(&open, &ask).await.stdout, "outside\n");
-    let tried = run(&closed, &ask).await;
-    assert_ne!(tried.code, 0);
-    assert_eq!(tried.stdout, "");
-
-    let address = show(&rig, &open).await.addresses[&inside].clone();
-    let resolved = run(&closed, "nslookup gateway").await;
-    assert!(resolved.stdout.contains(&address), "{resolved:?}");
 }
 
 #[tokio::test]
@@ -347,7 +307,7 @@ async fn what_is_not_ours_is_left_alone() {
     let network = NetworkSpec {
         name: name.clone(),
         owner: rig.owner("net"),
-        internal: true,
+        reach: Reach::Siblings,
     };
     let error = rig.engine.create_network(&network).await.unwrap_err();
     assert!(matches!(
@@ -386,7 +346,7 @@ async fn our_own_objects_are_not_made_twice_and_go_quietly() {
     let again = NetworkSpec {
         name: network.clone(),
         owner: rig.owner("net"),
-        internal: true,
+        reach: Reach::Siblings,
     };
     let result = rig.engine.create_network(&again).await;
     assert!(is_refused(&result, Some(409)), "{result:?}");

@@ -14,6 +14,7 @@ use lfctl::bundle::manifest::Layer;
 use lfctl::engine::docker::Docker;
 use lfctl::engine::{
     ContainerEngine, ContainerSpec, EngineFacts, EngineKind, EngineTarget, NetworkSpec, Owner,
+    Reach,
 };
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::{Event, Reporter, Silent};
@@ -175,7 +176,11 @@ impl Rig {
         let spec = NetworkSpec {
             name: name.clone(),
             owner: self.owner("network"),
-            internal,
+            reach: if internal {
+                Reach::Siblings
+            } else {
+                Reach::Published
+            },
         };
         self.engine.create_network(&spec).await.unwrap();
         name
