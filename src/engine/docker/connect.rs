@@ -44,7 +44,27 @@ impl fmt::Display for Attempts {
     }
 }
 
-pub(super) async fn connect(target: &EngineTarget) -> Result<Docker, EngineError> {
+impl Docker {
+    /// Connects to the first socket of `target` that answers.
+    ///
+    /// Fails with [`EngineError::Unreachable`], which lists what was tried
+    /// and why each did not work.
+    pub async fn connect(target: &EngineTarget) -> Result<Self, EngineError> {
+        connect(target).await
+    }
+
+    /// The first socket of `target`, whether or not anybody answers there: what
+    /// is asked of it says why not.
+    ///
+    /// # Errors
+    ///
+    /// `target` is no engine of this host.
+    pub fn unanswered(target: &EngineTarget) -> Result<Self, EngineError> {
+        unanswered(target)
+    }
+}
+
+async fn connect(target: &EngineTarget) -> Result<Docker, EngineError> {
     let paths = candidates(target, |name| std::env::var(name).ok())?;
     let mut attempts = Vec::new();
     for path in paths {
@@ -65,7 +85,7 @@ pub(super) async fn connect(target: &EngineTarget) -> Result<Docker, EngineError
 }
 
 /// A connection that nobody has answered yet.
-pub(super) fn unanswered(target: &EngineTarget) -> Result<Docker, EngineError> {
+fn unanswered(target: &EngineTarget) -> Result<Docker, EngineError> {
     let socket = candidates(target, |name| std::env::var(name).ok())?
         .into_iter()
         .next()

@@ -6,8 +6,9 @@ use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters as query;
 
 use super::call::{CHANGE, absent, checked, refused};
+use super::own::labelled;
 use super::resources::taken;
-use super::{Docker, labelled, write};
+use super::{Docker, write};
 use crate::engine::{ContainerSpec, Containers, EngineError, NetworksAndVolumes};
 
 pub(super) async fn create(docker: &Docker, spec: &ContainerSpec) -> Result<(), EngineError> {

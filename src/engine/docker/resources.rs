@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use bollard::query_parameters as query;
 
 use super::call::{CHANGE, READ, absent, checked, refused};
-use super::{Docker, labelled, read, write};
+use super::own::labelled;
+use super::{Docker, read, write};
 use crate::engine::{
     EngineError, LABEL_APPLIANCE, NetworkSpec, NetworksAndVolumes, Owner, Resource,
 };

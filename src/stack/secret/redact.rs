@@ -8,7 +8,7 @@ use base64::alphabet::Alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Secret;
+use super::value::Secret;
 
 /// Replaces secrets in text that leaves the host.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::rules::{Refusal, refuse};
+use super::refusal::{Refusal, refuse};
 
 /// How people reach the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{
-    Admin, Named, Origin, Problem, SCHEMA, Scheme, SiteConfig, SiteError, TlsFiles, rules,
-};
+use super::error::{Problem, SCHEMA, SiteError};
+use super::model::{Admin, Named, SiteConfig, TlsFiles};
+use super::origin::{Origin, Scheme};
+use super::refusal::Refusal;
+use super::rules;
 use crate::stack::secret::Secret;
 use crate::sys::versioned::line_of;
 
@@ -189,7 +191,7 @@ impl Reader<'_> {
         section: &Section<'_>,
         key: &str,
         stand_in: T,
-        check: impl Fn(&str) -> Result<T, rules::Refusal>,
+        check: impl Fn(&str) -> Result<T, Refusal>,
     ) -> T {
         let Some(text) = self.string(section, key) else {
             return stand_in;

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Problem, Scheme, SiteConfig};
+use super::error::Problem;
+use super::model::SiteConfig;
+use super::origin::Scheme;
+use super::refusal::{Refusal, refuse};
 use crate::stack::environment::{choices, is_proposal, is_shared};
 use crate::stack::secret::Secret;
 use crate::stack::{Part, SecretKind, SecretRule, Stack, Template};
@@ -23,20 +26,6 @@ const STOCK_SECRETS: &[&str] = &[
     "postgres",
     "0000000000000000000000000000000000000000000000000000000000000000",
 ];
-
-/// Why a value is not taken, and what to write.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) reason: String,
-    pub(super) remedy: String,
-}
-
-pub(super) fn refuse(reason: impl Into<String>, remedy: impl Into<String>) -> Refusal {
-    Refusal {
-        reason: reason.into(),
-        remedy: remedy.into(),
-    }
-}
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, Refusal> {
     const EXAMPLE: &str = "write address and port, such as `0.0.0.0:3000` or `[::]:443`";

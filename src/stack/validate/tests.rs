@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::stack::testing::spec;
-use crate::stack::{Service, Stage, Template};
+use crate::stack::{Service, Stack, Stage, Template};
 
 fn errors_after(change: impl FnOnce(&mut Stack)) -> Vec<String> {
     let (mut stack, images) = spec();

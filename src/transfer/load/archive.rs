@@ -17,8 +17,6 @@ use crate::bundle::manifest::Layer;
 use crate::oci::archive::{INDEX_NAME, LAYOUT_CONTENT, LAYOUT_NAME, blob_name};
 use crate::oci::digest::Digest;
 
-/// Bytes that are copied at once.
-pub(super) const CHUNK: usize = 256 << 10;
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 

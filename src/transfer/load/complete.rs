@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use super::error::LoadError;
+use super::held::held_chains;
 use super::one::Loader;
-use super::source::diff_ids;
-use super::{ImageSource, LoadError, held_chains};
+use super::source::{ImageSource, diff_ids};
 use crate::engine::{ContainerEngine, EngineFacts};
 use crate::facts::MissingLayer;
 

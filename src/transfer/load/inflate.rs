@@ -4,9 +4,11 @@ use std::io::{self, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::archive::CHUNK;
 use crate::oci::image::{Compression, compression};
 use crate::sys::span::is_from_system;
+
+/// Bytes that are copied at once.
+pub(super) const CHUNK: usize = 256 << 10;
 
 /// The tar in a stored layer.
 ///

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{LoadError, PRIVATE};
+use super::error::LoadError;
 use crate::bundle::manifest::Layer;
 use crate::oci::digest::Digest;
+
+/// Host part of lfctl's own tags. `.local` is never served by a registry.
+pub(super) const PRIVATE: &str = "lfctl.local";
 
 /// Opens a layer by the digest of its stored blob. The reader fails, at the
 /// latest at its end, when the bytes are not the ones the digest names.

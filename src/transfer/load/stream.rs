@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::archive::{Archive, ArchiveError, CHUNK, Form, Sink};
+use super::archive::{Archive, ArchiveError, Form, Sink};
+use super::inflate::CHUNK;
 use super::{ImageSource, LoadError};
 use crate::engine::LoadBody;
 use crate::oci::digest::Digest;

@@ -1,0 +1,72 @@
+//! The engine traits: each call is handed to the module that makes it.
+
+use std::time::Duration;
+
+use super::call::READ;
+use super::seal::Dialect;
+use super::{Docker, image, read, stream};
+use crate::engine::{
+    ContainerEngine, EngineError, EngineFacts, EngineImage, ExecAndLogs, ExecOutput, Images,
+    LoadBody, SaveBody,
+};
+
+impl Docker {
+    pub(super) async fn dialect(&self) -> Result<Dialect, EngineError> {
+        Ok(Dialect::of(&self.facts().await?))
+    }
+}
+
+impl ContainerEngine for Docker {
+    async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        let action = "describe itself";
+        let version = self.call(action, READ, self.client.version()).await?;
+        let info = self.call(action, READ, self.client.info()).await?;
+        Ok(read::facts(version, info, &self.socket))
+    }
+}
+
+impl Images for Docker {
+    async fn image(&self, reference: &str) -> Result<Option<EngineImage>, EngineError> {
+        image::image(self, reference).await
+    }
+
+    async fn images(&self, pattern: &str) -> Result<Vec<EngineImage>, EngineError> {
+        image::images(self, pattern).await
+    }
+
+    async fn load(&self, what: &str, body: LoadBody) -> Result<(), EngineError> {
+        stream::load(self, what, body).await
+    }
+
+    fn save(&self, references: &[String]) -> Result<SaveBody, EngineError> {
+        stream::save(self, references)
+    }
+
+    async fn tag(&self, id: &str, reference: &str) -> Result<(), EngineError> {
+        image::tag(self, id, reference).await
+    }
+
+    async fn untag(&self, reference: &str) -> Result<(), EngineError> {
+        image::untag(self, reference).await
+    }
+}
+
+impl ExecAndLogs for Docker {
+    async fn logs(
+        &self,
+        container: &str,
+        tail: usize,
+        since: Option<i64>,
+    ) -> Result<String, EngineError> {
+        stream::logs(self, container, tail, since).await
+    }
+
+    async fn exec(
+        &self,
+        container: &str,
+        command: &[String],
+        limit: Duration,
+    ) -> Result<ExecOutput, EngineError> {
+        stream::exec(self, container, command, limit).await
+    }
+}
