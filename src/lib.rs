@@ -7,6 +7,7 @@
 //! cli > change, check > transfer, facts > langfuse, render > appliance, bundle, host > stack, engine, sign, oci > sys
 //! ```
 //!
+//! `fake` builds bundles and an engine for tests; it is not in the program.
 //! `report::event` and `report::finding` are leaves that anyone may use.
 //! `tests/it/architecture.rs` holds the code to this picture.
 
@@ -17,6 +18,8 @@ pub mod check;
 pub mod cli;
 pub mod engine;
 pub mod facts;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod host;
 pub mod langfuse;
 pub mod oci;

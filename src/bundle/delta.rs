@@ -151,7 +151,7 @@ impl Base {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::fake::{FakeImage, FakeLayer};
+    use crate::fake::bundle::{FakeImage, FakeLayer};
 
     fn layer(name: &str) -> FakeLayer {
         FakeLayer::plain(&[(name, name.as_bytes())])

@@ -126,8 +126,8 @@ fn of_image(old: Side<'_>, new: Side<'_>) -> ImageDifference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::fake::{Fake, FakeImage, FakeLayer};
     use crate::bundle::sbom::scan;
+    use crate::fake::bundle::{Fake, FakeImage, FakeLayer};
 
     fn layer(packages: &str) -> FakeLayer {
         FakeLayer::plain(&[("var/lib/dpkg/status", packages.as_bytes())])

@@ -6,7 +6,6 @@ pub mod create;
 pub mod delta;
 pub mod diff;
 mod documents;
-pub mod fake;
 pub mod layout;
 pub mod lock;
 pub mod manifest;

@@ -251,7 +251,7 @@ impl Bundle {
 mod tests {
     use super::*;
     use crate::bundle::UntrustedBundle;
-    use crate::bundle::fake::Fake;
+    use crate::fake::bundle::Fake;
     use crate::host::trust::TrustStore;
     use crate::report::event::Silent;
     use crate::sign::{SecretKey, generate};

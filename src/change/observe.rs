@@ -8,10 +8,10 @@ use super::bring_up::BringUp;
 use super::error::ChangeError;
 use super::observed::{Fit, Observed, Record};
 use super::release;
-use crate::appliance::state::Status;
+use crate::appliance::state::{InstalledImage, Status};
 use crate::engine::{
-    Container, ContainerEngine, ContainerSpec, ContainerState, HealthState, LABEL_APPLIANCE,
-    LABEL_CONFIG, LoadRoute,
+    Container, ContainerEngine, ContainerSpec, ContainerState, HealthState, Images,
+    LABEL_APPLIANCE, LABEL_CONFIG, LoadRoute,
 };
 use crate::facts::DiskNeed;
 use crate::facts::existing::Existing;
@@ -79,16 +79,7 @@ pub async fn observe<E: ContainerEngine>(
 ) -> Result<Observed, ChangeError> {
     let mut images = BTreeMap::new();
     for (key, image) in &change.target.images {
-        let held = change.engine.image(&image.id).await?;
-        let tag_held = match image.tags.first() {
-            Some(tag) => change
-                .engine
-                .image(tag)
-                .await?
-                .is_some_and(|i| i.id == image.id),
-            None => false,
-        };
-        images.insert(key.clone(), held.is_some() && tag_held);
+        images.insert(key.clone(), is_loaded(change.engine, image).await?);
     }
     let mut containers = BTreeMap::new();
     for service in &change.target.stack.services {
@@ -132,6 +123,22 @@ pub async fn observe<E: ContainerEngine>(
         record,
         unfinished: change.appliance.journal().unfinished()?.is_some(),
     })
+}
+
+/// Whether the engine holds an image, and no name that lfctl gives it is left
+/// to be given. A name that somebody moved to another image stays there.
+async fn is_loaded(engine: &impl Images, image: &InstalledImage) -> Result<bool, ChangeError> {
+    if engine.image(&image.id).await?.is_none() {
+        return Ok(false);
+    }
+    for (index, tag) in image.tags.iter().enumerate() {
+        let is_own = index == 0;
+        match engine.image(tag).await? {
+            Some(held) if held.id == image.id || !is_own => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 fn on_disk(path: &Path) -> Option<String> {

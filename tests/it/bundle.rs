@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::{Bundle, UntrustedBundle};
 use lfctl::engine::docker::Docker;
 use lfctl::engine::{ContainerEngine, EngineTarget};
+use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use lfctl::oci::digest::Digest;
 use lfctl::sign::{SecretKey, Signature, TrustedKey, generate};
 use lfctl::transfer::plan::known;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fs_err as fs;
-use lfctl::bundle::fake::Fake;
+use lfctl::fake::bundle::Fake;
 use serde_json::Value;
 
 use crate::support::bundle::run;

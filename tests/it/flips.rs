@@ -2,9 +2,9 @@
 //! engine: a thousand refusals, and nothing is ever there afterwards.
 
 use fs_err as fs;
-use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::open::UntrustedBundle;
 use lfctl::engine::Images;
+use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use lfctl::host::trust::TrustStore;
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::Silent;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use lfctl::bundle::fake::Fake;
 use lfctl::bundle::{OpenError, Receipt, UntrustedBundle};
+use lfctl::fake::bundle::Fake;
 use lfctl::host::trust::TrustStore;
 use lfctl::oci::archive::{ArchiveError, BLOCK};
 use lfctl::report::event::Silent;

@@ -5,7 +5,7 @@ use lfctl::engine::Images;
 use std::process::Command;
 
 use fs_err as fs;
-use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
 use lfctl::transfer::load::private_tag;

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use rustix::process::Signal;
 
 use crate::support::bundle::{noise, output, run};

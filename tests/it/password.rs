@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use fs_err as fs;
-use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use lfctl::sign::SecretKey;
 use secrecy::SecretString;
 

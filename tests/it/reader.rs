@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use fs_err as fs;
-use lfctl::bundle::fake::Fake;
 use lfctl::bundle::layout::Delta;
+use lfctl::fake::bundle::Fake;
 use lfctl::oci::digest::Digest;
 use serde_json::Value;
 

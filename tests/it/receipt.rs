@@ -1,8 +1,8 @@
 //! The receipt for the change ticket.
 
 use fs_err as fs;
-use lfctl::bundle::fake::Fake;
 use lfctl::bundle::layout::Delta;
+use lfctl::fake::bundle::Fake;
 use lfctl::oci::digest::Digest;
 use serde_json::Value;
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use lfctl::appliance::state::{EnginePlace, Status};
-use lfctl::bundle::fake::Fake;
 use lfctl::engine::EngineKind;
+use lfctl::fake::bundle::Fake;
 
 use crate::support::bundle as bundle_support;
 use crate::support::host::{Host, rehearsal, text};

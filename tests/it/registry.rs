@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lfctl::bundle::create::{CreateError, Created, ImagesFrom, Options, create};
-use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
 use lfctl::bundle::lock::{Lock, Locked};
 use lfctl::bundle::spec::{BundleSpec, SCHEMA};
+use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use lfctl::oci::digest::Digest;
 use lfctl::oci::registry::{self, Mirror, Patience, RegistryError};
 use lfctl::report::event::Silent;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use fs_err as fs;
-use lfctl::bundle::fake::{Fake, FakeImage, FakeLayer};
+use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use lfctl::host::audit::{AuditEntry, first_break};
 use lfctl::oci::digest::Digest;
 use lfctl::sign::{IntroducedKey, SecretKey, TrustStatement, TrustedKey};

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::bundle::UntrustedBundle;
-use crate::bundle::fake::Fake;
+use crate::fake::bundle::Fake;
 use crate::host::trust::TrustStore;
 use crate::report::event::Silent;
 use crate::sign::{SecretKey, generate};

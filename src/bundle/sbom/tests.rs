@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::bundle::fake::{Fake, FakeImage, FakeLayer};
 use crate::bundle::manifest::BundleManifest;
+use crate::fake::bundle::{Fake, FakeImage, FakeLayer};
 use crate::oci::digest::Digest;
 
 const STATUS: &str =

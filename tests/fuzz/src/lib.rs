@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use lfctl::bundle::fake::Fake;
+use lfctl::fake::bundle::Fake;
 use lfctl::bundle::open::{Bundle, OpenError, UntrustedBundle};
 use lfctl::oci::archive::{Archive, END, Entry, blob_name};
 use lfctl::oci::digest::Digest;

@@ -3,7 +3,7 @@
 use lfctl::engine::Images;
 use std::collections::BTreeSet;
 
-use lfctl::bundle::fake::{FakeImage, FakeLayer};
+use lfctl::fake::bundle::{FakeImage, FakeLayer};
 use lfctl::oci::digest::Digest;
 use lfctl::transfer::load::private_tag;
 use serde_json::Value;

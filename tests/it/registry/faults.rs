@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lfctl::bundle::create::{CreateError, Created};
-use lfctl::bundle::fake::FakeImage;
+use lfctl::fake::bundle::FakeImage;
 use lfctl::oci::digest::Digest;
 use lfctl::oci::registry::Patience;
 

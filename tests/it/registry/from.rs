@@ -1,6 +1,6 @@
 //! Bundles of images that are on the machine already.
 
-use lfctl::bundle::fake::{FakeImage, FakeLayer};
+use lfctl::fake::bundle::{FakeImage, FakeLayer};
 use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! What a lock holds fast.
 
 use lfctl::bundle::create::CreateError;
-use lfctl::bundle::fake::{FakeImage, FakeLayer};
 use lfctl::bundle::lock::{Lock, Locked};
+use lfctl::fake::bundle::{FakeImage, FakeLayer};
 use lfctl::oci::digest::Digest;
 
 use super::{APP, Desk, GATEWAY, app, gateway, lock_of, make, names, options, pushed, spec};

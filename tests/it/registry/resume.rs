@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lfctl::bundle::fake::{FakeImage, FakeLayer};
+use lfctl::fake::bundle::{FakeImage, FakeLayer};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::faults::{answer, answers_of, ok, serve};

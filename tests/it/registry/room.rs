@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use lfctl::bundle::fake::{FakeImage, FakeLayer};
+use lfctl::fake::bundle::{FakeImage, FakeLayer};
 use serde_json::Value;
 
 use super::{Desk, LocalRegistry, gateway, names, noise};

@@ -1,6 +1,6 @@
 //! The list of packages, from layers in a registry to the command line.
 
-use lfctl::bundle::fake::{FakeImage, FakeLayer};
+use lfctl::fake::bundle::{FakeImage, FakeLayer};
 use serde_json::Value;
 
 use super::{Desk, LocalRegistry, gateway};

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use lfctl::bundle::fake::Fake;
+use lfctl::fake::bundle::Fake;
 use lfctl::host::trust::TrustStore;
 use lfctl::oci::archive::{END, Entry};
 use lfctl::oci::digest::Digest;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lfctl::bundle::fake::FakeImage;
+use lfctl::fake::bundle::FakeImage;
 use lfctl::oci::digest::Digest;
 use serde_json::json;
 

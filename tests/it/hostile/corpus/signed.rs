@@ -1,7 +1,7 @@
 //! What a trusted key may have signed all the same: a maker that is buggy,
 //! hostile, or was lied to.
 
-use lfctl::bundle::fake::FakeLayer;
+use lfctl::fake::bundle::FakeLayer;
 use lfctl::oci::digest::Digest;
 use lfctl::sign::SecretKey;
 use serde_json::{Value, json};

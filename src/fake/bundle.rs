@@ -12,8 +12,8 @@ use flate2::write::GzEncoder;
 use semver::Version;
 use serde_json::json;
 
-use super::layout::{Contents, Delta, LayoutError, Planned};
-use super::manifest::{BundleManifest, Platform, Release, UpgradeRules};
+use crate::bundle::layout::{Contents, Delta, LayoutError, Planned};
+use crate::bundle::manifest::{BundleManifest, Platform, Release, UpgradeRules};
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError};
 use crate::sign::TrustStatement;
@@ -203,7 +203,7 @@ impl Fake {
     ///
     /// The definition beside this file does not fit its type.
     pub fn small() -> Result<Self, FakeError> {
-        let stack = toml::from_str(include_str!("fake.toml"))?;
+        let stack = toml::from_str(include_str!("bundle.toml"))?;
         let base = FakeLayer::files(&[("etc/base", b"base")]);
         let app = FakeLayer::files(&[("bin/app", b"app")]);
         let gateway = FakeLayer::plain(&[("bin/gateway", b"gateway")]);

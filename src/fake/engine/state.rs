@@ -1,0 +1,241 @@
+//! What the engine holds, and how each call changes it.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{
+    Container, ContainerSpec, ContainerState, EngineError, EngineImage, ExecOutput, HealthState,
+    LABEL_CONFIG, NetworkSpec, Owner, Resource,
+};
+use crate::stack::{JOB, Schema, SchemaKind};
+
+/// What an engine holds, by kind and name: to compare what is left with what
+/// was there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Names of containers, and whether each runs.
+    pub containers: BTreeMap<String, bool>,
+    /// Names of networks.
+    pub networks: Vec<String>,
+    /// Names of volumes.
+    pub volumes: Vec<String>,
+    /// Tags of images.
+    pub tags: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) images: BTreeMap<String, EngineImage>,
+    pub(super) networks: BTreeMap<String, Resource>,
+    pub(super) volumes: BTreeMap<String, Resource>,
+    pub(super) containers: BTreeMap<String, Container>,
+    /// The schemas that a migration job brings up, and whether one did.
+    pub(super) schemas: Vec<Schema>,
+    pub(super) migrated: bool,
+    made: u64,
+}
+
+pub(super) fn refused(action: &str, status: u16, message: &str) -> EngineError {
+    EngineError::Refused {
+        action: action.to_owned(),
+        status: Some(status),
+        message: message.to_owned(),
+    }
+}
+
+fn resource(name: &str, owner: &Owner, internal: bool) -> Resource {
+    Resource {
+        name: name.to_owned(),
+        labels: owner.labels(),
+        internal,
+    }
+}
+
+impl State {
+    pub(super) fn contents(&self) -> Contents {
+        let runs = |one: &Container| one.state == ContainerState::Running;
+        let mut tags: Vec<_> = self.images.values().flat_map(|i| i.tags.clone()).collect();
+        tags.sort();
+        Contents {
+            containers: self
+                .containers
+                .values()
+                .map(|one| (one.name.clone(), runs(one)))
+                .collect(),
+            networks: self.networks.keys().cloned().collect(),
+            volumes: self.volumes.keys().cloned().collect(),
+            tags,
+        }
+    }
+
+    pub(super) fn image(&self, reference: &str) -> Option<EngineImage> {
+        let named = |image: &&EngineImage| image.tags.iter().any(|tag| tag == reference);
+        let image = self.images.get(reference);
+        image.or_else(|| self.images.values().find(named)).cloned()
+    }
+
+    pub(super) fn load(&mut self, images: Vec<EngineImage>) {
+        for image in images {
+            for tag in &image.tags {
+                self.drop_tag(tag);
+            }
+            let id = image.id.clone();
+            let held = self.images.entry(id).or_insert_with(|| EngineImage {
+                tags: Vec::new(),
+                ..image.clone()
+            });
+            held.tags.extend(image.tags);
+        }
+    }
+
+    fn drop_tag(&mut self, tag: &str) {
+        for image in self.images.values_mut() {
+            image.tags.retain(|held| held != tag);
+        }
+    }
+
+    pub(super) fn tag(&mut self, id: &str, tag: &str) -> Result<(), EngineError> {
+        self.drop_tag(tag);
+        let image = self.images.get_mut(id);
+        let image = image.ok_or_else(|| refused("tag an image", 404, "no such image"))?;
+        image.tags.push(tag.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn untag(&mut self, tag: &str) -> Result<(), EngineError> {
+        let Some(image) = self.image(tag) else {
+            return Ok(());
+        };
+        let used = self.containers.values().any(|one| one.image == image.id);
+        if used && image.tags.len() == 1 {
+            return Err(refused("remove an image", 409, "a container uses it"));
+        }
+        self.drop_tag(tag);
+        self.images.retain(|_, image| !image.tags.is_empty());
+        Ok(())
+    }
+
+    pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Result<(), EngineError> {
+        if self.networks.contains_key(&spec.name) {
+            return Err(refused("make a network", 409, "it exists already"));
+        }
+        let made = resource(&spec.name, &spec.owner, spec.internal);
+        self.networks.insert(spec.name.clone(), made);
+        Ok(())
+    }
+
+    pub(super) fn remove_network(&mut self, name: &str) -> Result<(), EngineError> {
+        let used = |one: &Container| one.addresses.contains_key(name);
+        if self.containers.values().any(used) {
+            return Err(refused("remove a network", 403, "it has endpoints"));
+        }
+        self.networks.remove(name);
+        Ok(())
+    }
+
+    pub(super) fn create_volume(&mut self, name: &str, owner: &Owner) -> Result<(), EngineError> {
+        if self.volumes.contains_key(name) {
+            return Err(refused("make a volume", 409, "it exists already"));
+        }
+        self.volumes
+            .insert(name.to_owned(), resource(name, owner, false));
+        Ok(())
+    }
+
+    pub(super) fn create(&mut self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let action = format!("make container `{}`", spec.name);
+        if self.containers.contains_key(&spec.name) {
+            return Err(refused(&action, 409, "it exists already"));
+        }
+        if !self.images.contains_key(&spec.image) {
+            return Err(refused(&action, 404, "no such image"));
+        }
+        let missing = |(network, _): &&(String, Vec<String>)| !self.networks.contains_key(network);
+        if let Some((network, _)) = spec.networks.iter().find(missing) {
+            return Err(refused(&action, 404, &format!("no network {network}")));
+        }
+        self.made += 1;
+        let mut labels = spec.owner.labels();
+        labels.insert(LABEL_CONFIG.to_owned(), spec.config_hash.clone());
+        let address = |(index, (name, _)): (usize, &(String, Vec<String>))| {
+            (name.clone(), format!("192.0.2.{}", index + 1))
+        };
+        let container = Container {
+            id: format!("{:064x}", self.made),
+            name: spec.name.clone(),
+            image: spec.image.clone(),
+            labels,
+            state: ContainerState::Created,
+            health: None,
+            health_output: None,
+            restarts: 0,
+            exit_code: None,
+            oom_killed: false,
+            started_at: None,
+            addresses: spec.networks.iter().enumerate().map(address).collect(),
+            ports: BTreeMap::new(),
+            pid: None,
+            env: Vec::new(),
+            extra_hosts: spec.extra_hosts.clone(),
+            stop_timeout: None,
+        };
+        self.containers.insert(spec.name.clone(), container);
+        Ok(())
+    }
+
+    pub(super) fn running(
+        &mut self,
+        action: &str,
+        name: &str,
+    ) -> Result<&mut Container, EngineError> {
+        let container = self.containers.get_mut(name);
+        container.ok_or_else(|| refused(action, 404, "no such container"))
+    }
+
+    pub(super) fn start(&mut self, name: &str) -> Result<(), EngineError> {
+        let container = self.running("start a container", name)?;
+        container.state = ContainerState::Running;
+        container.health = Some(HealthState::Healthy);
+        Ok(())
+    }
+
+    pub(super) fn stop(&mut self, name: &str) -> Result<(), EngineError> {
+        let container = self.running("stop a container", name)?;
+        container.state = ContainerState::Exited;
+        container.health = None;
+        container.exit_code = Some(0);
+        Ok(())
+    }
+
+    pub(super) fn wait(&mut self, name: &str) -> Result<i64, EngineError> {
+        let is_job = name.ends_with(&format!("-{JOB}"));
+        let container = self.running("wait for a container", name)?;
+        if container.state == ContainerState::Created {
+            return Err(refused("wait for a container", 409, "it was never started"));
+        }
+        container.state = ContainerState::Exited;
+        container.exit_code = Some(0);
+        self.migrated |= is_job;
+        Ok(0)
+    }
+
+    /// What a query for the state of a schema prints.
+    pub(super) fn exec(&self, name: &str) -> Result<ExecOutput, EngineError> {
+        let runs = |one: &Container| one.state == ContainerState::Running;
+        if !self.containers.get(name).is_some_and(runs) {
+            return Err(refused("run a command", 409, "container is not running"));
+        }
+        let asked = |schema: &&Schema| name.ends_with(&format!("-{}", schema.service));
+        let stdout = match self.schemas.iter().find(asked) {
+            Some(schema) if self.migrated => match schema.kind {
+                SchemaKind::Prisma => format!("applied\t{}\nlast\t{}\n", schema.count, schema.last),
+                SchemaKind::GolangMigrate => format!("{}\t0\n", schema.last),
+            },
+            _ => String::new(),
+        };
+        Ok(ExecOutput {
+            code: 0,
+            stdout,
+            stderr: String::new(),
+        })
+    }
+}
