@@ -6,6 +6,7 @@
 //! /var/lib/lfctl/<name>/state.json       what is installed; written last
 //! /var/lib/lfctl/<name>/journal.jsonl    one line per step begin and end, fsynced
 //! /var/lib/lfctl/<name>/secrets.toml     0600, generated once
+//! /var/lib/lfctl/<name>/generations/<n>/ what was committed: record, stack, site.toml, head of the bundle
 //! /var/lib/lfctl/<name>.lock             held while something changes
 //! /var/log/lfctl/<name>/audit.jsonl      hash-chained: who, when, what, result
 //! /var/lib/lfctl/releases.json           highest release of each name, for the whole host
@@ -16,6 +17,7 @@
 //! A newer lfctl reads every older file; an older one refuses a newer file
 //! and says which version wrote it.
 
+pub mod generation;
 pub mod journal;
 pub mod state;
 
@@ -31,8 +33,9 @@ use crate::stack::site::{SiteConfig, SiteError};
 use crate::sys::fs::{sync_dir, write_atomically};
 use crate::sys::paths::Paths;
 use crate::sys::versioned::{self, DocumentError};
+use generation::Kept;
 use journal::Journal;
-use state::State;
+use state::{State, Stored};
 
 /// An appliance on this host, installed or about to be.
 #[derive(Debug, Clone)]
@@ -61,22 +64,13 @@ pub enum ApplianceError {
         /// Process id of the holder, as far as known.
         holder: String,
     },
-    /// A file was written by a newer lfctl.
-    #[error("{} was written by lfctl {writer}, in a format that this lfctl does not know", path.display())]
-    Newer {
+    /// A file of a generation is not there as it was written.
+    #[error("`{}` cannot be used: {why}", file.display())]
+    Generation {
         /// The file.
-        path: PathBuf,
-        /// Version of the lfctl that wrote it.
-        writer: String,
-    },
-    /// A file is not what lfctl wrote.
-    #[error("{} is damaged", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        #[source]
-        source: serde_json::Error,
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// `site.toml` is wrong.
     #[error("{} is not valid", path.display())]
@@ -198,16 +192,34 @@ impl Appliance {
 
     /// What is installed, if anything is.
     pub fn state(&self) -> Result<Option<State>, ApplianceError> {
-        let path = self.state_path();
-        match read_optional(&path)? {
-            Some(text) => State::parse(&text, &path).map(Some),
-            None => Ok(None),
-        }
+        let Some(stored) = versioned::load::<Stored>(&self.state_path())? else {
+            return Ok(None);
+        };
+        let stack = match stored.stack {
+            Some(stack) => stack,
+            None => self.stack_of(&stored.record.current)?,
+        };
+        Ok(Some(State {
+            record: stored.record,
+            stack,
+        }))
     }
 
     /// Writes what is installed: the last step of every change.
     pub fn write_state(&self, state: &State) -> Result<(), ApplianceError> {
-        let text = serde_json::to_vec_pretty(state).map_err(io::Error::other)?;
+        let mut record = state.record.clone();
+        record.schema = state::SCHEMA;
+        env!("CARGO_PKG_VERSION").clone_into(&mut record.lfctl);
+        // An older lfctl kept the stack in the file itself.
+        if self.stack_of(&record.current).is_err() {
+            let kept = Kept {
+                stack: &state.stack,
+                site: None,
+                head: None,
+            };
+            self.keep_generation(&record.current, &kept)?;
+        }
+        let text = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
         // It holds hashes of secrets, some of which people choose.
         Ok(write_atomically(&self.state_path(), &text, 0o600)?)
     }

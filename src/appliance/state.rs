@@ -2,54 +2,75 @@
 //!
 //! Invariant: `status` is `installed` only after every probe held. An install
 //! writes the file once before it touches the engine, so that whatever it
-//! makes can be found again and removed.
+//! makes can be found again and removed. A change is committed by one atomic
+//! write of this file, which names the run that did it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ApplianceError;
-use crate::bundle::manifest::Release;
+use super::generation::{Generation, InstalledImage, stack_bytes};
 use crate::engine::{EngineFacts, EngineKind};
 use crate::oci::digest::Digest;
 use crate::stack::Stack;
+use crate::stack::release::Release;
+use crate::sys::versioned::{Format, Malformed, Text, Versioned};
 
 /// Version of the file that this lfctl writes, and the newest it reads.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
-/// What is installed. Unknown fields are ignored: only `schema` decides
-/// whether a reader may go on.
+/// What is installed, with the stack that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// What `state.json` holds.
+    pub record: Recorded,
+    /// The stack definition of the current generation.
+    pub stack: Stack,
+}
+
+impl std::ops::Deref for State {
+    type Target = Recorded;
+
+    fn deref(&self) -> &Recorded {
+        &self.record
+    }
+}
+
+impl std::ops::DerefMut for State {
+    fn deref_mut(&mut self) -> &mut Recorded {
+        &mut self.record
+    }
+}
+
+/// The content of `state.json`. Unknown fields are ignored: only `schema`
+/// decides whether a reader may go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct State {
+pub struct Recorded {
     /// See [`SCHEMA`].
     pub schema: u32,
     /// The lfctl that wrote the file.
     pub lfctl: String,
     /// Where it stands.
     pub status: Status,
-    /// The release that runs, or whose data is kept.
-    pub release: Release,
+    /// What runs, is being installed, or whose data is kept.
+    pub current: Generation,
+    /// What a rollback goes back to.
+    #[serde(default)]
+    pub previous: Option<Generation>,
+    /// The run that wrote the file; empty when an lfctl without names of runs
+    /// wrote it.
+    #[serde(default)]
+    pub run: String,
     /// The highest counter ever seen, by release name.
     pub highest_counters: BTreeMap<String, u64>,
-    /// Digest of the `index.json` of the bundle it came from.
-    pub bundle: Digest,
-    /// Key that signed the bundle; `None` when the signature was skipped.
-    pub key: Option<String>,
     /// The engine it was installed into.
     pub engine: EngineKind,
     /// Which one of that kind; `None` in a file of an older lfctl.
     #[serde(default)]
     pub engine_at: Option<EnginePlace>,
-    /// Images by the key that services use.
-    pub images: BTreeMap<String, InstalledImage>,
-    /// The stack definition as it came with the bundle.
-    pub stack: Stack,
-    /// Where the gateway listens.
-    pub listen: SocketAddr,
     /// Whether it was ever installed as a whole, so that its volumes hold data.
     #[serde(default)]
     pub holds_data: bool,
@@ -91,43 +112,7 @@ pub enum Status {
     Uninstalled,
 }
 
-/// An image in the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct InstalledImage {
-    /// Reference as operators know it.
-    pub reference: String,
-    /// The engine's id.
-    pub id: String,
-    /// References that lfctl makes in the engine.
-    pub tags: Vec<String>,
-}
-
-impl State {
-    /// Parses the file that lies at `path`.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, ApplianceError> {
-        #[derive(Deserialize)]
-        struct Head {
-            schema: u32,
-            lfctl: String,
-        }
-        let damaged = |source| ApplianceError::Damaged {
-            path: path.to_owned(),
-            source,
-        };
-        let head: Head = serde_json::from_str(text).map_err(damaged)?;
-        if head.schema > SCHEMA {
-            return Err(ApplianceError::Newer {
-                path: path.to_owned(),
-                writer: head.lfctl,
-            });
-        }
-        let mut state: Self = serde_json::from_str(text).map_err(damaged)?;
-        // An older lfctl did not write it down.
-        state.holds_data |= state.status == Status::Installed;
-        Ok(state)
-    }
-
+impl Recorded {
     /// The engine it was installed into, when `engine` keeps its data elsewhere.
     /// That alone is no proof: the data may have been moved.
     pub fn elsewhere(&self, engine: &EngineFacts) -> Option<&EnginePlace> {
@@ -137,24 +122,113 @@ impl State {
 
     /// Engine ids by image key.
     pub fn image_ids(&self) -> BTreeMap<String, String> {
-        self.images
+        self.current
+            .images
             .iter()
             .map(|(key, image)| (key.clone(), image.id.clone()))
             .collect()
     }
 }
 
+/// `state.json` as it is read: the stack lies elsewhere since schema 2.
+pub(super) struct Stored {
+    pub(super) record: Recorded,
+    pub(super) stack: Option<Stack>,
+}
+
+impl Versioned for Stored {
+    const FORMAT: Format = Format::Json;
+    const SCHEMA: u32 = SCHEMA;
+
+    fn from_text(text: Text<'_>, schema: u32) -> Result<Self, Malformed> {
+        if schema > 1 {
+            return Ok(Self {
+                record: text.parse()?,
+                stack: None,
+            });
+        }
+        let first: First = text.parse()?;
+        first.into_stored()
+    }
+}
+
+/// Schema 1, which knew one generation and held its stack.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct First {
+    lfctl: String,
+    status: Status,
+    release: Release,
+    highest_counters: BTreeMap<String, u64>,
+    bundle: Digest,
+    key: Option<String>,
+    engine: EngineKind,
+    #[serde(default)]
+    engine_at: Option<EnginePlace>,
+    images: BTreeMap<String, InstalledImage>,
+    stack: Stack,
+    listen: SocketAddr,
+    #[serde(default)]
+    holds_data: bool,
+    fingerprints: BTreeMap<String, String>,
+    updated: Timestamp,
+}
+
+impl First {
+    fn into_stored(self) -> Result<Stored, Malformed> {
+        let stack = stack_bytes(&self.stack).map_err(|error| Malformed::new(error.to_string()))?;
+        let record = Recorded {
+            schema: 1,
+            lfctl: self.lfctl,
+            status: self.status,
+            current: Generation {
+                number: 1,
+                release: self.release,
+                bundle: self.bundle,
+                key: self.key,
+                images: self.images,
+                stack: Digest::of(&stack),
+                site: None,
+                listen: self.listen,
+                schemas: BTreeMap::new(),
+                made_by: "install".to_owned(),
+                at: self.updated,
+            },
+            previous: None,
+            run: String::new(),
+            highest_counters: self.highest_counters,
+            engine: self.engine,
+            engine_at: self.engine_at,
+            // An older lfctl did not write it down.
+            holds_data: self.holds_data || self.status == Status::Installed,
+            fingerprints: self.fingerprints,
+            updated: self.updated,
+        };
+        Ok(Stored {
+            record,
+            stack: Some(self.stack),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::sys::versioned;
 
     #[test]
     fn a_newer_file_is_refused_with_the_version_that_wrote_it() {
-        let text = r#"{"schema": 2, "lfctl": "9.1.0", "something": "new"}"#;
-        let error = State::parse(text, Path::new("/x/state.json")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "/x/state.json was written by lfctl 9.1.0, in a format that this lfctl does not know"
+        let text = br#"{"schema": 3, "lfctl": "9.1.0", "something": "new"}"#;
+        let error = versioned::parse::<Stored>(Path::new("/x/state.json"), text)
+            .err()
+            .unwrap();
+        let text = error.to_string();
+        assert!(text.contains("/x/state.json"), "{text}");
+        assert!(
+            text.contains("written by lfctl 9.1.0 with schema 3"),
+            "{text}"
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::ChangeError;
-use crate::appliance::state::InstalledImage;
+use crate::appliance::generation::InstalledImage;
 use crate::render::{self, Context, Rendered};
 use crate::stack::secret::SecretStore;
 use crate::stack::site::{SiteConfig, TlsMaterial};

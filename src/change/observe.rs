@@ -8,7 +8,8 @@ use super::bring_up::BringUp;
 use super::error::ChangeError;
 use super::observed::{Fit, Observed, Record};
 use super::release;
-use crate::appliance::state::{InstalledImage, Status};
+use crate::appliance::generation::InstalledImage;
+use crate::appliance::state::Status;
 use crate::engine::{
     Container, ContainerEngine, ContainerSpec, ContainerState, HealthState, Images,
     LABEL_APPLIANCE, LABEL_CONFIG, LoadRoute,
@@ -96,7 +97,7 @@ pub async fn observe<E: ContainerEngine>(
         containers.insert(service.name.clone(), fit);
     }
     let record = match &change.before {
-        Some(state) if state.bundle == change.bundle.digest() => match state.status {
+        Some(state) if state.current.bundle == change.bundle.digest() => match state.status {
             Status::Installed => Record::Complete,
             // What was written down before its secrets were is written again.
             Status::Installing if state.fingerprints != change.fingerprints() => Record::None,

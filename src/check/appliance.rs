@@ -182,7 +182,7 @@ pub(super) fn already_installed(facts: &Facts) -> Result<Outcome, Unknown> {
     let installed = change
         .recorded
         .as_ref()
-        .filter(|state| state.status == Status::Installed && state.bundle != change.bundle);
+        .filter(|state| state.status == Status::Installed && state.current.bundle != change.bundle);
     let Some(state) = installed else {
         return Ok(Outcome::pass(
             "no other bundle is installed under this name",
@@ -195,7 +195,7 @@ pub(super) fn already_installed(facts: &Facts) -> Result<Outcome, Unknown> {
         ),
         format!(
             "installed {} from {}, this bundle holds {} and is {}",
-            state.release, state.bundle, change.manifest.release, change.bundle
+            state.current.release, state.current.bundle, change.manifest.release, change.bundle
         ),
         Remedy::text(
             "install it beside under another name with `--name`; this lfctl does not upgrade in \
@@ -210,13 +210,13 @@ pub(super) fn other_release_line(facts: &Facts) -> Result<Outcome, Unknown> {
     let Some(state) = &change.recorded else {
         return Ok(Outcome::pass("nothing is on record"));
     };
-    if state.release.name == wanted.name || !change.existing.holds_data() {
+    if state.current.release.name == wanted.name || !change.existing.holds_data() {
         return Ok(Outcome::pass(format!("release line `{}`", wanted.name)));
     }
     Ok(Outcome::blocking(
         format!(
             "the data of `{}` belongs to release line `{}`",
-            facts.subject.name, state.release.name
+            facts.subject.name, state.current.release.name
         ),
         format!("this bundle holds {wanted}"),
         Remedy::text("install under another name with `--name`"),
@@ -257,7 +257,7 @@ pub(super) fn data_of_other_release(facts: &Facts) -> Result<Outcome, Unknown> {
     let (recorded, change) = (recorded(facts)?, change(facts)?);
     let wanted = &change.manifest.release;
     let other = recorded.filter(|state| {
-        state.release.version != wanted.version
+        state.current.release.version != wanted.version
             && state.status != Status::Installed
             && change.existing.holds_data()
     });
@@ -267,9 +267,9 @@ pub(super) fn data_of_other_release(facts: &Facts) -> Result<Outcome, Unknown> {
     Ok(Outcome::blocking(
         format!(
             "the data of `{}` belongs to {}",
-            facts.subject.name, state.release
+            facts.subject.name, state.current.release
         ),
         format!("this bundle holds {wanted}, whose migrations could not be undone"),
-        Remedy::text(format!("install the bundle of {}", state.release)),
+        Remedy::text(format!("install the bundle of {}", state.current.release)),
     ))
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::fixture::{healthy, installed};
-use crate::appliance::state::{EnginePlace, SCHEMA, State, Status};
+use crate::appliance::generation::{Generation, stack_bytes};
+use crate::appliance::state::{EnginePlace, Recorded, SCHEMA, State, Status};
 use crate::bundle::manifest::{Base, BundleManifest, FORMAT, Platform, UpgradeRules};
 use crate::engine::EngineKind;
 use crate::facts::existing::Existing;
@@ -84,23 +85,36 @@ pub(super) fn kept() -> Facts {
         panic!("the engine is known")
     };
     let release = manifest().release;
-    let state = State {
+    let stack = facts.subject.stack.clone();
+    let updated = "2026-11-22T10:00:00Z".parse().unwrap();
+    let current = Generation {
+        number: 1,
+        release: release.clone(),
+        bundle: Digest::of(b"bundle"),
+        key: None,
+        images: BTreeMap::new(),
+        stack: Digest::of(&stack_bytes(&stack).unwrap()),
+        site: None,
+        listen: "0.0.0.0:8080".parse().unwrap(),
+        schemas: BTreeMap::new(),
+        made_by: "install".to_owned(),
+        at: updated,
+    };
+    let record = Recorded {
         schema: SCHEMA,
         lfctl: "0.1.0".to_owned(),
         status: Status::Uninstalled,
-        highest_counters: [(release.name.clone(), release.counter)].into(),
-        release,
-        bundle: Digest::of(b"bundle"),
-        key: None,
+        current,
+        previous: None,
+        run: String::new(),
+        highest_counters: [(release.name, release.counter)].into(),
         engine: EngineKind::Docker,
         engine_at: Some(EnginePlace::of(engine)),
-        images: BTreeMap::new(),
-        stack: facts.subject.stack.clone(),
-        listen: "0.0.0.0:8080".parse().unwrap(),
         holds_data: true,
         fingerprints: BTreeMap::new(),
-        updated: "2026-11-22T10:00:00Z".parse().unwrap(),
+        updated,
     };
+    let state = State { record, stack };
     facts.subject.status = Some(state.status);
     facts.subject.updated = Some(state.updated);
     facts.subject.secrets = Secrets::Same(3);

@@ -69,7 +69,7 @@ impl Args {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
         let bundle = self.bundle.open(context)?;
         let before = appliance.state()?;
-        let installed = before.as_ref().map(|state| state.bundle);
+        let installed = before.as_ref().map(|state| state.current.bundle);
         let exceptions = self.accept.check(context, &bundle, installed)?;
         let bases = self.base.open(&self.bundle, None, context)?;
         let site = self.site(&appliance, &bundle)?;

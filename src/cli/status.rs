@@ -95,9 +95,9 @@ fn report(
     Report {
         name,
         status: state.map(|state| state.status),
-        release: state.map(|state| state.release.to_string()),
-        bundle: state.map(|state| state.bundle.to_string()),
-        listen: state.map(|state| state.listen.to_string()),
+        release: state.map(|state| state.current.release.to_string()),
+        bundle: state.map(|state| state.current.bundle.to_string()),
+        listen: state.map(|state| state.current.listen.to_string()),
         unfinished: unfinished.map(|run| {
             let how = if changing { "is running" } else { "broke off" };
             match run.step {

@@ -52,10 +52,10 @@ impl Args {
         let _lock = appliance.lock()?;
         // The question may have stood there for a while: look again.
         let (state, removal) = self.look(&engine, &appliance).await?;
-        let bundle = state.as_ref().map(|state| state.bundle);
+        let bundle = state.as_ref().map(|state| state.current.bundle);
         let purpose = Purpose {
             bundle,
-            release: state.as_ref().map(|state| state.release.clone()),
+            release: state.as_ref().map(|state| state.current.release.clone()),
         };
         let plan = uninstall::plan(&removal, state.is_some());
         let mut actions = Uninstall {

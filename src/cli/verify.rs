@@ -75,7 +75,7 @@ async fn report(
 ) -> Result<Report, Failure> {
     let facts = engine.facts().await?;
     let state = Appliance::named(&context.paths, name)?.state()?;
-    let recorded = state.as_ref().map(|state| state.images.clone());
+    let recorded = state.as_ref().map(|state| state.current.images.clone());
     let comparison = compare(
         engine,
         &facts,
@@ -90,7 +90,7 @@ async fn report(
         release: bundle.manifest().release.clone(),
         bundle: bundle.digest(),
         key_id: bundle.key_id(),
-        installed_from: state.map(|state| state.bundle),
+        installed_from: state.map(|state| state.current.bundle),
         differences: comparison.differences(),
         comparison,
         compared_at: Timestamp::now(),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::appliance::state::InstalledImage;
+use crate::appliance::generation::InstalledImage;
 use crate::bundle::manifest::{BundleImage, BundleManifest};
 use crate::engine::{
     Container, ContainerEngine, ContainerState, EngineError, EngineFacts, EngineImage, LABEL_PART,

@@ -143,15 +143,15 @@ impl Subject {
         };
         let url = match &site {
             Some(site) => site.url.to_string(),
-            None => format!("http://{}", state.listen),
+            None => format!("http://{}", state.current.listen),
         };
         Ok(Self {
             name: appliance.name().to_owned(),
             images: state.image_ids(),
-            release: state.release,
+            release: state.record.current.release,
             stack: state.stack,
             site: Some(Site {
-                listen: state.listen,
+                listen: state.record.current.listen,
                 tls: site.is_some_and(|site| site.tls.is_some()),
                 url,
             }),
@@ -159,10 +159,10 @@ impl Subject {
             secrets: comparison,
             redactor,
             state_dir: appliance.dir(),
-            status: Some(state.status),
+            status: Some(state.record.status),
             unfinished: appliance.journal().unfinished().into(),
             busy: appliance.is_locked()?,
-            updated: Some(state.updated),
+            updated: Some(state.record.updated),
         })
     }
 

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::load::{Chains, ImageSource, private_tag};
-use crate::appliance::state::{InstalledImage, State};
+use crate::appliance::generation::InstalledImage;
+use crate::appliance::state::State;
 use crate::bundle::manifest::BundleImage;
 use crate::bundle::{Bundle, OpenError};
 use crate::engine::{ContainerEngine, EngineError, EngineFacts, LoadRoute};
@@ -50,7 +51,7 @@ pub async fn known<E: ContainerEngine>(
 ) -> Result<BTreeMap<String, InstalledImage>, EngineError> {
     let mut images = expected(bundle, facts);
     for (key, image) in &mut images {
-        let known = before.and_then(|state| state.images.get(key));
+        let known = before.and_then(|state| state.current.images.get(key));
         if let Some(known) = known.filter(|known| known.id == image.id) {
             image.tags.clone_from(&known.tags);
             continue;

@@ -22,6 +22,7 @@ mod hostile;
 mod journey;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod parts;

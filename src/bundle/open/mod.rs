@@ -19,7 +19,7 @@ use head::{Head, Trust};
 
 use super::manifest::BundleManifest;
 use crate::host::trust::{Countersignature, TrustStore};
-use crate::oci::archive::{Archive, Entry};
+use crate::oci::archive::{Archive, BLOCK, END, Entry};
 use crate::oci::blob::{BlobReader, DigestMismatch};
 use crate::oci::digest::Digest;
 use crate::sign::KeyId;
@@ -139,6 +139,25 @@ impl Bundle {
     /// Bytes of a blob, if the bundle holds it.
     pub fn blob_size(&self, digest: &Digest) -> Option<u64> {
         self.blobs.get(digest).map(|(_, entry)| entry.size)
+    }
+
+    /// All before the layers, as a tar of its own: what is signed, the
+    /// signature, the manifest, the stack and the image configs.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn head(&self) -> Result<Vec<u8>, OpenError> {
+        let layers = self
+            .unread()
+            .filter_map(|(digest, _)| self.place(&digest).ok());
+        let first = layers.map(|(offset, _)| offset - BLOCK).min();
+        let size = first.unwrap_or(self.size() - END);
+        let too_large = |_| OpenError::Io(std::io::ErrorKind::FileTooLarge.into());
+        let end = usize::try_from(size).map_err(too_large)?;
+        let mut head = vec![0; usize::try_from(size + END).map_err(too_large)?];
+        self.read_raw(&mut head[..end], 0).map_err(OpenError::Io)?;
+        Ok(head)
     }
 
     /// A small blob, such as an image config, whole and verified.

@@ -1,7 +1,8 @@
 //! Loading images.
 
 use super::BringUp;
-use crate::appliance::state::{InstalledImage, Status};
+use crate::appliance::generation::InstalledImage;
+use crate::appliance::state::Status;
 use crate::change::error::ChangeError;
 use crate::change::runner::Done;
 use crate::engine::ContainerEngine;
@@ -9,15 +10,14 @@ use crate::transfer::load::{self, Loaded};
 use crate::transfer::plan as images;
 
 impl<E: ContainerEngine> BringUp<'_, E> {
-    pub(super) async fn load_images(&mut self) -> Result<Done, ChangeError> {
+    pub(super) async fn load_images(&mut self, run: &str) -> Result<Done, ChangeError> {
         let sources = images::sources(self.bundle, self.bases)?;
         let loaded = load::load_images(self.engine, self.facts, sources, self.reporter).await?;
         for image in &loaded {
             self.record(image);
         }
         // What the engine calls an image is known only now.
-        self.appliance
-            .write_state(&self.state(Status::Installing))?;
+        self.write_state(Status::Installing, run)?;
         Ok(Done::now())
     }
 

@@ -19,10 +19,10 @@ pub use probe::update_check;
 impl<E: ContainerEngine> Actions for BringUp<'_, E> {
     type Step = Step;
 
-    async fn run(&mut self, step: &Step, _run: &str) -> Result<Done, ChangeError> {
+    async fn run(&mut self, step: &Step, run: &str) -> Result<Done, ChangeError> {
         let result = match step {
-            Step::Intend => self.intend(),
-            Step::LoadImages => self.load_images().await,
+            Step::Intend => self.intend(run),
+            Step::LoadImages => self.load_images(run).await,
             Step::WriteSite => self.write_site(),
             Step::WriteSecrets => self.write_secrets(),
             Step::CreateNetwork(name) => self.create_network(name).await,
@@ -33,7 +33,7 @@ impl<E: ContainerEngine> Actions for BringUp<'_, E> {
             Step::CheckSchemas => self.check_schemas().await,
             Step::ProbeVersion => self.probe_version().await,
             Step::ProbeEvent => self.probe_event().await,
-            Step::Commit => self.commit(),
+            Step::Commit => self.commit(run),
             Step::RecordRelease => self.record_release(),
         };
         result.map_err(|error| match error {

@@ -3,51 +3,101 @@
 use jiff::Timestamp;
 
 use super::BringUp;
-use crate::appliance::state::{EnginePlace, SCHEMA, State, Status};
+use crate::appliance::generation::{Generation, Kept, stack_bytes};
+use crate::appliance::state::{EnginePlace, Recorded, SCHEMA, State, Status};
 use crate::change::error::ChangeError;
 use crate::change::release;
 use crate::change::runner::Done;
+use crate::oci::digest::Digest;
+use crate::stack::Schema;
 
 impl<E> BringUp<'_, E> {
-    pub(super) fn state(&self, status: Status) -> State {
+    /// The generation that this change makes.
+    fn generation(&self) -> Result<Generation, ChangeError> {
         let manifest = self.bundle.manifest();
+        let target = &self.target;
+        let site = Some(Digest::of(target.site_text.as_bytes()));
+        let number = match &self.before {
+            None => 1,
+            Some(state) if self.goes_on_with(state) => state.current.number,
+            Some(state) => state.current.number + 1,
+        };
+        let last = |schema: &Schema| (schema.service.clone(), schema.last.clone());
+        Ok(Generation {
+            number,
+            release: manifest.release.clone(),
+            bundle: self.bundle.digest(),
+            key: self.bundle.key_id().map(|key| key.to_string()),
+            images: target.images.clone(),
+            stack: Digest::of(&stack_bytes(&target.stack)?),
+            site,
+            listen: target.site.listen,
+            schemas: target.stack.schemas.iter().map(last).collect(),
+            made_by: "install".to_owned(),
+            at: Timestamp::now(),
+        })
+    }
+
+    /// Whether this change ends what `state` began, or repairs what it has.
+    fn goes_on_with(&self, state: &State) -> bool {
+        let current = &state.current;
+        let site = Some(Digest::of(self.target.site_text.as_bytes()));
+        let is_same = current.bundle == self.bundle.digest() && current.site == site;
+        is_same || state.status == Status::Installing
+    }
+
+    pub(super) fn write_state(&mut self, status: Status, run: &str) -> Result<(), ChangeError> {
         let before = self.before.as_ref();
         let mut highest_counters = before
             .map(|state| state.highest_counters.clone())
             .unwrap_or_default();
+        let release = &self.bundle.manifest().release;
         // Raised before anything runs: an install that breaks off after its
         // migration has already changed the data.
-        let highest = highest_counters
-            .entry(manifest.release.name.clone())
-            .or_default();
-        *highest = manifest.release.counter.max(*highest);
-        State {
+        let highest = highest_counters.entry(release.name.clone()).or_default();
+        *highest = release.counter.max(*highest);
+        let current = self.generation()?;
+        let previous = match before {
+            Some(state) if self.goes_on_with(state) => state.previous.clone(),
+            Some(state) if state.status == Status::Installed => Some(state.current.clone()),
+            _ => None,
+        };
+        let record = Recorded {
             schema: SCHEMA,
             lfctl: env!("CARGO_PKG_VERSION").to_owned(),
             status,
-            release: manifest.release.clone(),
+            current,
+            previous,
+            run: run.to_owned(),
             highest_counters,
-            bundle: self.bundle.digest(),
-            key: self.bundle.key_id().map(|key| key.to_string()),
             engine: self.facts.kind,
             engine_at: Some(EnginePlace::of(self.facts)),
-            images: self.target.images.clone(),
-            stack: self.target.stack.clone(),
-            listen: self.target.site.listen,
             holds_data: status == Status::Installed || before.is_some_and(|one| one.holds_data),
             fingerprints: self.fingerprints(),
             updated: Timestamp::now(),
-        }
+        };
+        self.appliance.keep_generation(
+            &record.current,
+            &Kept {
+                stack: &self.target.stack,
+                site: Some(&self.target.site_text),
+                head: Some(&self.bundle.head()?),
+            },
+        )?;
+        let state = State {
+            record,
+            stack: self.target.stack.clone(),
+        };
+        Ok(self.appliance.write_state(&state)?)
     }
 
-    pub(super) fn intend(&mut self) -> Result<Done, ChangeError> {
-        self.appliance
-            .write_state(&self.state(Status::Installing))?;
+    pub(super) fn intend(&mut self, run: &str) -> Result<Done, ChangeError> {
+        self.write_state(Status::Installing, run)?;
         Ok(Done::now())
     }
 
-    pub(super) fn commit(&mut self) -> Result<Done, ChangeError> {
-        self.appliance.write_state(&self.state(Status::Installed))?;
+    pub(super) fn commit(&mut self, run: &str) -> Result<Done, ChangeError> {
+        self.write_state(Status::Installed, run)?;
         Ok(Done::now())
     }
 
@@ -58,10 +108,13 @@ impl<E> BringUp<'_, E> {
     ///
     /// Another lfctl is at work, or the file cannot be written.
     pub fn write_time_again(&mut self) -> Result<(), ChangeError> {
-        let before = self.before.as_ref();
-        if before.is_some_and(|before| before.updated > Timestamp::now()) {
+        let Some(before) = &self.before else {
+            return Ok(());
+        };
+        if before.updated > Timestamp::now() {
+            let run = before.run.clone();
             let _lock = self.appliance.lock()?;
-            self.commit()?;
+            self.write_state(Status::Installed, &run)?;
         }
         Ok(())
     }

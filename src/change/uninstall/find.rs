@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::appliance::Appliance;
+use crate::appliance::generation::InstalledImage;
 use crate::appliance::state::{State, Status};
 use crate::change::error::ChangeError;
 use crate::change::stop;
@@ -56,16 +57,11 @@ pub async fn find<E: ContainerEngine>(
     // Appliances from one bundle share images.
     let mut shared = Vec::new();
     for sibling in appliance.siblings()? {
-        let images = sibling.state()?.filter(|s| s.status != Status::Uninstalled);
-        shared.extend(
-            images
-                .into_iter()
-                .flat_map(|s| s.images.into_values())
-                .flat_map(|i| i.tags),
-        );
+        let state = sibling.state()?.filter(|s| s.status != Status::Uninstalled);
+        shared.extend(state.iter().flat_map(images).flat_map(|i| i.tags.clone()));
     }
     let mut tags = Vec::new();
-    for image in state.iter().flat_map(|state| state.images.values()) {
+    for image in state.iter().flat_map(|state| images(state)) {
         for tag in &image.tags {
             let held = engine.image(tag).await?;
             let is_ours = held.is_some_and(|held| held.id == image.id);
@@ -81,6 +77,12 @@ pub async fn find<E: ContainerEngine>(
         volumes: names(engine.volumes(name).await?.into_iter().map(|v| v.name)),
         purge,
     })
+}
+
+/// The images of the current and of the previous generation.
+fn images(state: &State) -> impl Iterator<Item = &InstalledImage> {
+    let generations = std::iter::once(&state.current).chain(&state.previous);
+    generations.flat_map(|generation| generation.images.values())
 }
 
 fn names(names: impl Iterator<Item = String>) -> Vec<String> {

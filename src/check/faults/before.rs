@@ -146,13 +146,13 @@ pub(super) const KEPT: &[Case] = &[
     (
         |f| {
             recorded(f).status = Status::Installed;
-            recorded(f).bundle = Digest::of(b"another");
+            recorded(f).current.bundle = Digest::of(b"another");
         },
         "appliance.already-installed",
         BLOCK,
     ),
     (
-        |f| recorded(f).release.name = "other".to_owned(),
+        |f| recorded(f).current.release.name = "other".to_owned(),
         "appliance.other-release-line",
         BLOCK,
     ),
@@ -166,7 +166,7 @@ pub(super) const KEPT: &[Case] = &[
         BLOCK,
     ),
     (
-        |f| recorded(f).release.version = "4.15.0".parse().unwrap(),
+        |f| recorded(f).current.release.version = "4.15.0".parse().unwrap(),
         "appliance.data-of-other-release",
         BLOCK,
     ),

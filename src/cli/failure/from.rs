@@ -183,12 +183,8 @@ impl From<ApplianceError> for Failure {
             ApplianceError::Locked { .. } => Self::from_error(Kind::Locked, &error)
                 .hint("wait until it is done; `lfctl status` shows how far it is"),
             ApplianceError::Document(error) => error.into(),
-            ApplianceError::Newer { ref writer, .. } => {
-                let hint = format!("use lfctl {writer} or later on this host");
-                Self::from_error(Kind::Failed, &error).hint(hint)
-            }
-            ApplianceError::Damaged { ref path, .. } => {
-                let hint = format!("put {} back from a backup", path.display());
+            ApplianceError::Generation { ref file, .. } => {
+                let hint = format!("put {} back from a backup", file.display());
                 Self::from_error(Kind::Failed, &error).hint(hint)
             }
         }

@@ -11,7 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fs_err as fs;
 use lfctl::appliance::Appliance;
-use lfctl::appliance::state::{SCHEMA, State, Status};
+use lfctl::appliance::generation::{Generation, stack_bytes};
+use lfctl::appliance::state::{Recorded, SCHEMA, State, Status};
 use lfctl::bundle::spec::BundleSpec;
 use lfctl::engine::EngineKind;
 use lfctl::oci::digest::Digest;
@@ -138,22 +139,35 @@ impl Host {
     pub(crate) fn record(&self, change: impl FnOnce(&mut State)) {
         let spec = format!("{}/bundles/rehearsal-1.toml", env!("CARGO_MANIFEST_DIR"));
         let spec = BundleSpec::parse(&fs::read_to_string(spec).unwrap()).unwrap();
-        let mut state = State {
-            schema: SCHEMA,
-            lfctl: env!("CARGO_PKG_VERSION").to_owned(),
-            status: Status::Installed,
+        let current = Generation {
+            number: 1,
             release: spec.release,
-            highest_counters: BTreeMap::new(),
             bundle: Digest::of(b"bundle"),
             key: None,
-            engine: EngineKind::Docker,
-            engine_at: None,
             images: BTreeMap::new(),
-            stack: spec.stack,
+            stack: Digest::of(&stack_bytes(&spec.stack).unwrap()),
+            site: None,
             listen: ([127, 0, 0, 1], self.port).into(),
-            holds_data: true,
-            fingerprints: BTreeMap::new(),
-            updated: jiff::Timestamp::now(),
+            schemas: BTreeMap::new(),
+            made_by: "install".to_owned(),
+            at: jiff::Timestamp::now(),
+        };
+        let mut state = State {
+            record: Recorded {
+                schema: SCHEMA,
+                lfctl: env!("CARGO_PKG_VERSION").to_owned(),
+                status: Status::Installed,
+                current,
+                previous: None,
+                run: String::new(),
+                highest_counters: BTreeMap::new(),
+                engine: EngineKind::Docker,
+                engine_at: None,
+                holds_data: true,
+                fingerprints: BTreeMap::new(),
+                updated: jiff::Timestamp::now(),
+            },
+            stack: spec.stack,
         };
         change(&mut state);
         Appliance::named(&Paths::below(&self.root()), &self.name)
