@@ -59,7 +59,7 @@ impl Rig {
         let untrusted = lfctl::bundle::UntrustedBundle::open(&path).unwrap();
         let bundle = untrusted.verify(&store(&key)).unwrap();
         let version = &bundle.stack().langfuse.version;
-        let langfuse = FakeLangfuse::start(&version.to_string()).unwrap();
+        let langfuse = FakeLangfuse::start(version).unwrap();
         let site_text = format!(
             "schema = 1\nurl = \"http://{0}\"\nlisten = \"{0}\"\n\n[admin]\nemail = \"a@b.example\"\nname = \"A\"\n",
             langfuse.address()
