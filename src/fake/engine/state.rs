@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::{
     Container, ContainerSpec, ContainerState, EngineError, EngineImage, ExecOutput, HealthState,
-    LABEL_CONFIG, NetworkSpec, Owner, Resource,
+    LABEL_CONFIG, NetworkSpec, Owner, Reach, Resource,
 };
 use crate::stack::{JOB, Schema, SchemaKind};
 
@@ -39,14 +39,6 @@ pub(super) fn refused(action: &str, status: u16, message: &str) -> EngineError {
         action: action.to_owned(),
         status: Some(status),
         message: message.to_owned(),
-    }
-}
-
-fn resource(name: &str, owner: &Owner, internal: bool) -> Resource {
-    Resource {
-        name: name.to_owned(),
-        labels: owner.labels(),
-        internal,
     }
 }
 
@@ -118,7 +110,11 @@ impl State {
         if self.networks.contains_key(&spec.name) {
             return Err(refused("make a network", 409, "it exists already"));
         }
-        let made = resource(&spec.name, &spec.owner, spec.internal);
+        let made = Resource {
+            name: spec.name.clone(),
+            labels: spec.labels(),
+            internal: spec.reach == Reach::Siblings,
+        };
         self.networks.insert(spec.name.clone(), made);
         Ok(())
     }
@@ -136,8 +132,12 @@ impl State {
         if self.volumes.contains_key(name) {
             return Err(refused("make a volume", 409, "it exists already"));
         }
-        self.volumes
-            .insert(name.to_owned(), resource(name, owner, false));
+        let made = Resource {
+            name: name.to_owned(),
+            labels: owner.labels(),
+            internal: false,
+        };
+        self.volumes.insert(name.to_owned(), made);
         Ok(())
     }
 

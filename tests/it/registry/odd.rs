@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Output;
 
-use lfctl::bundle::fake::FakeLayer;
+use lfctl::fake::bundle::FakeLayer;
 use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
 use serde_json::{Value, json};
