@@ -248,7 +248,7 @@ impl Command {
             Self::Bundle(command) => command.run(context).await,
             Self::Key(command) => command.run(context),
             Self::Trust(command) => command.run(context),
-            Self::Install(args) => args.run(context).await,
+            Self::Install(args) => Box::pin(args.run(context)).await,
             Self::Inventory(args) => args.run(context).await,
             Self::Verify(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,
