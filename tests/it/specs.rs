@@ -15,7 +15,13 @@ use semver::Version;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-const SPECS: [&str; 4] = ["langfuse-3", "langfuse-4", "rehearsal-1", "rehearsal-2"];
+const SPECS: [&str; 5] = [
+    "langfuse-3",
+    "langfuse-4",
+    "rehearsal-1",
+    "rehearsal-2",
+    "rehearsal-3",
+];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -192,7 +198,12 @@ fn references_are_complete_and_exact() {
 
 #[test]
 fn counters_and_rules_lead_from_line_to_line() {
-    for (older, newer) in [("langfuse-3", "langfuse-4"), ("rehearsal-1", "rehearsal-2")] {
+    let lines = [
+        ("langfuse-3", "langfuse-4"),
+        ("rehearsal-1", "rehearsal-2"),
+        ("rehearsal-2", "rehearsal-3"),
+    ];
+    for (older, newer) in lines {
         let (older, newer) = (spec(older), spec(newer));
         assert_eq!(older.release.name, newer.release.name);
         assert!(older.release.counter < newer.release.counter);
@@ -210,7 +221,12 @@ fn counters_and_rules_lead_from_line_to_line() {
 /// The rehearsal must not drift from what it rehearses.
 #[test]
 fn the_rehearsal_is_the_real_definition_on_other_images() {
-    for (real, rehearsal) in [("langfuse-3", "rehearsal-1"), ("langfuse-4", "rehearsal-2")] {
+    let pairs = [
+        ("langfuse-3", "rehearsal-1"),
+        ("langfuse-4", "rehearsal-2"),
+        ("langfuse-4", "rehearsal-3"),
+    ];
+    for (real, rehearsal) in pairs {
         let (real, mut rehearsal) = (spec(real).stack, spec(rehearsal).stack);
         rehearsal
             .langfuse
@@ -271,18 +287,19 @@ fn secrets_in(bench: &Bench, rendered: &Rendered) -> Vec<String> {
 #[test]
 fn each_container_gets_only_the_secrets_it_needs() {
     let shared = [
+        "blob-store-key",
         "clickhouse-password",
         "encryption-key",
-        "minio-password",
         "postgres-password",
         "redis-password",
         "salt",
     ];
     let web = [
+        "admin-api-key",
         "admin-password",
+        "blob-store-key",
         "clickhouse-password",
         "encryption-key",
-        "minio-password",
         "nextauth-secret",
         "postgres-password",
         "public-key",
@@ -296,7 +313,12 @@ fn each_container_gets_only_the_secrets_it_needs() {
         assert_eq!(of("postgres"), ["postgres-password"]);
         assert_eq!(of("redis"), ["redis-password"]);
         assert_eq!(of("clickhouse"), ["clickhouse-password"]);
-        assert_eq!(of("minio"), ["minio-password"]);
+        let blob_store = [
+            "blob-store-admin-key",
+            "blob-store-key",
+            "blob-store-signing-key",
+        ];
+        assert_eq!(of("seaweedfs"), blob_store);
         assert_eq!(of("worker"), shared);
         assert_eq!(of("web"), web);
         assert!(of("gateway").is_empty());
@@ -394,5 +416,5 @@ fn a_missing_image_secret_or_certificate_is_named() {
         "service `redis` needs image `redis`, which is not loaded"
     );
     plain.secrets = SecretStore::default();
-    assert!(render("minio", &plain).contains("refers to `${secret:minio-password}`"));
+    assert!(render("seaweedfs", &plain).contains("refers to `${secret:blob-store-admin-key}`"));
 }

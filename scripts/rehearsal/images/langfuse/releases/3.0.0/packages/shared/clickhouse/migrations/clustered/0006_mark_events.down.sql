@@ -1,0 +1,1 @@
+ALTER TABLE events ON CLUSTER default UPDATE source = 'copied' WHERE source = 'migrated';

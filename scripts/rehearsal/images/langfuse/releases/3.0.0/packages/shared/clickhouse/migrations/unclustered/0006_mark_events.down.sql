@@ -1,0 +1,1 @@
+ALTER TABLE events UPDATE source = 'copied' WHERE source = 'migrated';

@@ -1,0 +1,2 @@
+-- A mutation: it rewrites every part, and `migrate` waits for it. See system.mutations.
+ALTER TABLE events UPDATE source = 'migrated' WHERE source = 'copied';
