@@ -11,6 +11,7 @@ pub mod lock;
 pub mod manifest;
 pub mod open;
 pub mod parts;
+pub mod pins;
 pub mod receipt;
 pub mod sbom;
 pub mod spec;

@@ -10,6 +10,7 @@ use crate::bundle::create::{ImagesFrom, Options, create, kept};
 use crate::bundle::delta::{Base, Inventory};
 use crate::bundle::lock::{Lock, LockError, Locked};
 use crate::bundle::parts::EXTENSION;
+use crate::bundle::pins;
 use crate::bundle::spec::BundleSpec;
 use crate::cli::args::BundleArg;
 use crate::cli::failure::{Failure, Kind};
@@ -21,6 +22,7 @@ use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
 use crate::host::trust::TrustStore;
 use crate::oci::registry::{self, Credentials, Mirror, Patience};
+use crate::report::event::{Level, notice};
 use crate::sign::{SecretKey, TrustedKey};
 use crate::sys::fs::{check_replaceable, directory, read_optional, write_atomically};
 use crate::sys::versioned::Versioned;
@@ -127,6 +129,9 @@ impl Args {
         }
         let spec = BundleSpec::parse(&fs::read_to_string(&self.spec)?)
             .map_err(|error| Failure::spec(&self.spec, &error))?;
+        for text in pins::warnings(&spec.images, jiff::Zoned::now().date()) {
+            notice(context.reporter.as_ref(), Level::Warning, "create.bad-pin", text);
+        }
         let key = read_secret_key(&self.key, &self.password)?;
         let lock_file = self.lock_file();
         let base = self.base(&key, context)?;
