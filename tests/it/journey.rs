@@ -1,6 +1,8 @@
 //! The main journey on a real engine with real datastores: install, prove,
 //! install again, take off, put back, purge.
 
+mod blob_store;
+
 use std::collections::BTreeMap;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -75,7 +77,7 @@ fn container_ids(host: &Host) -> BTreeMap<String, String> {
         "postgres",
         "redis",
         "clickhouse",
-        "minio",
+        "seaweedfs",
         "web",
         "worker",
         "gateway",
@@ -112,11 +114,15 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     let trace = "0af7651916cd43dd8448eb211c80319c";
     send_event(&host, &keys, trace);
     await_event(&host, &keys, trace);
+    blob_store::takes_and_gives_files_by_signed_urls(&host, &keys);
+    blob_store::lets_its_siblings_at_one_bucket_only(&host);
+    blob_store::holds_events_for_a_replay(&host, &keys, trace);
 
     // A second run changes nothing and says so, but for what the first did not
     // come to because it was killed at its very end.
     let running = container_ids(&host);
     assert_eq!(forget_release(&host), 1);
+    host.ok(&host.install(&bundle));
     let again = both(&host.run(&host.install(&bundle)));
     assert!(again.contains("nothing to do"), "{again}");
     assert_eq!(forget_release(&host), 1);
@@ -375,22 +381,22 @@ fn what_runs_is_what_was_signed(host: &Host, bundle: &str) {
         "inspect",
         "--format",
         "{{.Image}}",
-        &host.container("minio"),
+        &host.container("seaweedfs"),
     ]);
     let (redis, other) = (redis.trim(), other.trim());
     docker(&["tag", other, &moved]);
-    docker(&["pause", &host.container("minio")]);
+    docker(&["pause", &host.container("seaweedfs")]);
     let label = format!("io.lfctl.appliance={}", host.name);
     let stranger = host.container("stranger");
     docker(&["create", "--name", &stranger, "--label", &label, redis]);
     let expected = [
         (moved.clone(), "tag-moved".to_owned()),
-        ("minio".to_owned(), "not-running".to_owned()),
+        ("seaweedfs".to_owned(), "not-running".to_owned()),
         (stranger.clone(), "unknown".to_owned()),
     ];
     assert_eq!(differences(host, bundle), expected);
     docker(&["rm", &stranger]);
-    docker(&["unpause", &host.container("minio")]);
+    docker(&["unpause", &host.container("seaweedfs")]);
     docker(&["tag", redis, &moved]);
     assert_eq!(differences(host, bundle), []);
 

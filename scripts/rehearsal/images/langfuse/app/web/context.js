@@ -13,6 +13,7 @@ function context(env) {
     redis: redis.open(env),
     clickhouse: new ClickHouse(env),
     bucket: new Bucket(env),
+    media: new Bucket(env, 'MEDIA_UPLOAD'),
     // What the line writes to and answers from.
     legacy: line === 3 || env.LANGFUSE_MIGRATION_V4_WRITE_MODE !== 'events_only',
     preview: env.LANGFUSE_MIGRATION_V4_ALLOW_PREVIEW_OPT_IN === 'true',

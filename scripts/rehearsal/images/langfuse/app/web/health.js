@@ -1,5 +1,5 @@
 'use strict';
-const { version } = require('../lib/release');
+const { events, version } = require('../lib/release');
 const { json } = require('./http');
 const { isShuttingDown } = require('./shutdown');
 const { telemetry } = require('./telemetry');
@@ -28,7 +28,7 @@ async function health(app, response, query) {
 }
 
 async function hasRecentEvents({ clickhouse, legacy }) {
-  for (const table of legacy ? ['traces', 'observations'] : ['events_full']) {
+  for (const table of legacy ? ['traces', 'observations'] : [events]) {
     const [row] = await clickhouse.select(`SELECT count() AS n FROM ${table} WHERE event_ts >= now() - ${RECENT_SECONDS}`);
     if (Number(row.n) > 0) return true;
   }

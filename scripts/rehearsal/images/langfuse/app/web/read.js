@@ -1,6 +1,7 @@
 'use strict';
 // The read-back endpoints: the legacy ones of v3 (and of v4 unless events_only) and v2/observations of v4.
 const log = require('../lib/log');
+const release = require('../lib/release');
 const { quote } = require('../lib/clickhouse');
 const { HttpError, json } = require('./http');
 
@@ -68,7 +69,7 @@ async function events(app, project, response, query) {
   if (query.get('name')) filter.push(`name = ${quote(query.get('name'))}`);
   const rows = await select(
     app,
-    `SELECT span_id AS id, parent_span_id AS parent_observation_id, * FROM events_full FINAL WHERE ${filter.join(' AND ')} ORDER BY time_ms DESC LIMIT ${limit}`,
+    `SELECT span_id AS id, parent_span_id AS parent_observation_id, * FROM ${release.events} FINAL WHERE ${filter.join(' AND ')} ORDER BY time_ms DESC LIMIT ${limit}`,
   );
   json(response, 200, { data: rows.map(observationOf), meta: {} });
 }

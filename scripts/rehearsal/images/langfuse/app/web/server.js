@@ -16,6 +16,7 @@ const started = start();
 
 async function start() {
   try {
+    if (process.env.REHEARSAL_FAULT === 'unhealthy') throw new Error('this release never gets healthy');
     const env = schemas.parse(schemas.web);
     const ready = context(env);
     await initialize(ready);

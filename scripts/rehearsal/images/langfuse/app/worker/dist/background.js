@@ -28,11 +28,23 @@ const scripts = {
     run: ({ clickhouse }) => clickhouse.run(`INSERT INTO events_full
       SELECT concat('t-', id), id, project_id, '', 'SPAN', name, timestamp, time_ms, time_ms, '', '', metadata, event_ts FROM traces`),
   },
+  // Month by month, with what is left to do in the row's state.
   v4BackfillEventsFullFromObservations: {
     needs: 'events_full',
-    run: ({ clickhouse }) => clickhouse.run(`INSERT INTO events_full
-      SELECT id, trace_id, project_id, parent_observation_id, type, name, timestamp, time_ms, end_ms, input, output, metadata, event_ts FROM observations`),
+    async run({ clickhouse }, state, save) {
+      const months = await clickhouse.select('SELECT DISTINCT toYYYYMM(timestamp) AS month FROM observations ORDER BY month');
+      const todos = state.todos ?? months.map(({ month }) => ({ id: `observations-${month}`, month, status: 'pending' }));
+      for (const todo of todos.filter(({ status }) => status !== 'completed')) {
+        await clickhouse.run(`INSERT INTO events_full
+          SELECT id, trace_id, project_id, parent_observation_id, type, name, timestamp, time_ms, end_ms, input, output, metadata, event_ts
+          FROM observations WHERE toYYYYMM(timestamp) = ${todo.month}`);
+        todo.status = 'completed';
+        await save({ todos });
+      }
+    },
   },
+  // Copies of tables that the double does not have.
+  nothingToCopy: { needs: 'scores', run: async () => {} },
   v4DropPidTidSortingTables: { needs: 'events_full', run: async () => {} },
 };
 
@@ -81,7 +93,7 @@ class BackgroundMigrations {
         await this.update(row, 'locked_at = NULL, failed_at = now(), failed_reason = $3', [reason]);
         return;
       }
-      await run(this.app);
+      await run(this.app, row.state, (state) => this.update(row, 'state = $3', [state]));
       await this.update(row, 'locked_at = NULL, finished_at = now()');
       log.info(`${PLACE} Finished background migration ${row.name}`);
     } catch (error) {

@@ -11,11 +11,16 @@ const { Bucket } = require('../../lib/s3');
 const { Consumer } = require('./consumer');
 const { BackgroundMigrations } = require('./background');
 
+if (process.env.REHEARSAL_FAULT === 'crash-loop') {
+  setTimeout(() => {
+    throw new Error('this release ends a second after its start');
+  }, 1000);
+}
 const env = schemas.parse(schemas.worker);
 schemas.rejectIllegalFlags(env);
 
 const app = { env, db: postgres.open(env.DATABASE_URL), redis: redis.open(env), clickhouse: new ClickHouse(env), bucket: new Bucket(env) };
-const consumers = ['otel-ingestion-queue', 'ingestion-queue'].map((queue) => new Consumer(app, queue));
+const consumers = ['otel-ingestion-queue', 'ingestion-queue', 'secondary-ingestion-queue'].map((queue) => new Consumer(app, queue));
 const background = new BackgroundMigrations(app);
 let stopping = false;
 

@@ -17,6 +17,15 @@ CREATE TABLE llm_api_keys (
     id TEXT PRIMARY KEY, created_at TIMESTAMPTZ NOT NULL DEFAULT now(), provider TEXT NOT NULL, adapter TEXT NOT NULL,
     display_secret_key TEXT NOT NULL, secret_key TEXT NOT NULL,
     project_id TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE, UNIQUE (project_id, provider));
+CREATE TABLE media (
+    id TEXT PRIMARY KEY, project_id TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    sha_256_hash CHAR(44) NOT NULL, bucket_path TEXT NOT NULL, bucket_name TEXT NOT NULL, content_type TEXT NOT NULL,
+    content_length BIGINT NOT NULL, created_at TIMESTAMPTZ NOT NULL DEFAULT now(), uploaded_at TIMESTAMPTZ,
+    upload_http_status INTEGER, upload_http_error TEXT, UNIQUE (project_id, sha_256_hash));
+CREATE TABLE trace_media (
+    id TEXT PRIMARY KEY, project_id TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    trace_id TEXT NOT NULL, observation_id TEXT NOT NULL, media_id TEXT NOT NULL, field TEXT NOT NULL,
+    UNIQUE (project_id, trace_id, observation_id, media_id, field));
 CREATE TABLE cron_jobs (
     name TEXT PRIMARY KEY, last_run TIMESTAMP(3), job_started_at TIMESTAMP(3), state TEXT);
 -- Where releases before the third kept their traces.
