@@ -34,8 +34,8 @@ struct Pin {
 
 impl Pin {
     fn affects(&self, repository: &str, tag: &str, today: Date) -> bool {
-        let is_meant = repository == self.repository
-            || repository.ends_with(&format!("/{}", self.repository));
+        let is_meant =
+            repository == self.repository || repository.ends_with(&format!("/{}", self.repository));
         if !is_meant || self.after.is_some_and(|after| today <= after) {
             return false;
         }

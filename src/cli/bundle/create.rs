@@ -130,7 +130,12 @@ impl Args {
         let spec = BundleSpec::parse(&fs::read_to_string(&self.spec)?)
             .map_err(|error| Failure::spec(&self.spec, &error))?;
         for text in pins::warnings(&spec.images, jiff::Zoned::now().date()) {
-            notice(context.reporter.as_ref(), Level::Warning, "create.bad-pin", text);
+            notice(
+                context.reporter.as_ref(),
+                Level::Warning,
+                "create.bad-pin",
+                text,
+            );
         }
         let key = read_secret_key(&self.key, &self.password)?;
         let lock_file = self.lock_file();
