@@ -173,13 +173,16 @@ fn every_attack_has_tests_that_exist() {
 /// Whether a test of this path is where its modules say.
 fn exists(test: &str) -> bool {
     let (module, function) = test.rsplit_once("::").unwrap();
-    let root = match module.strip_suffix("::tests") {
-        Some(module) => format!("src/{module}"),
-        None => format!("tests/it/{module}"),
+    let roots = match module.strip_suffix("::tests") {
+        Some(module) => vec![format!("src/{module}")],
+        None => vec![format!("tests/it/{module}"), format!("src/{module}")],
     };
-    let root = root.replace("::", "/");
-    let files = [".rs", "/mod.rs", "/tests.rs"].map(|end| format!("{root}{end}"));
-    files.iter().any(|file| {
+    let ends = [".rs", "/mod.rs", "/tests.rs"];
+    let files = roots.iter().flat_map(|root| {
+        let root = root.replace("::", "/");
+        ends.map(|end| format!("{root}{end}"))
+    });
+    files.into_iter().any(|file| {
         let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
         let source = fs::read_to_string(path).unwrap_or_default();
         source.contains(&format!("fn {function}("))
