@@ -43,7 +43,11 @@ pub(super) async fn apart<R: Send + 'static>(
     while let Some(event) = events.recv().await {
         reporter.event(&event);
     }
-    work.await
+    match work.await {
+        // A bug stays one, whatever the caller makes of errors.
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        result => result,
+    }
 }
 
 /// Carries events out of a worker thread.
@@ -97,4 +101,20 @@ pub(super) fn run<T: Send, R: Send, E: Send>(
         watch.stop.store(true, Ordering::Relaxed);
         verdict
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::event::Silent;
+
+    #[test]
+    fn a_panic_of_the_work_is_one_of_its_caller() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let run = || runtime.block_on(apart(&Silent, |_| -> () { panic!("a bug") }));
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"a bug"));
+    }
 }

@@ -16,6 +16,7 @@ use crate::stack::secret::SecretStore;
 use crate::stack::{SchemaKind, Stack};
 use crate::sys::disk::Disk;
 use crate::sys::host::{Cpu, Host, Memory};
+use crate::sys::masked::Masked;
 
 /// What lies on the only disk.
 pub(super) const DATA: &str = "images and data";
@@ -151,7 +152,7 @@ fn container(stack: &Stack, service: &str) -> Container {
             BTreeMap::from([(3000, Vec::new())])
         },
         pid: Some(1),
-        env: env.into_iter().map(str::to_owned).collect(),
+        env: Masked(env.into_iter().map(str::to_owned).collect()),
         extra_hosts: Vec::new(),
         stop_timeout: Some(i64::try_from(stop).unwrap()),
     }

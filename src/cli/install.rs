@@ -316,10 +316,10 @@ fn print_plan(context: &Context, found: &Survey) -> Result<(), Failure> {
         );
     }
     let document = serde_json::json!({
-        "event": "plan", "steps": plan.steps, "disk": needs,
+        "steps": plan.steps, "disk": needs,
         "findings": examination.findings(), "checks": examination.checks,
     });
-    context.print_line(&document, &text)
+    context.print_event("plan", &document, &text)
 }
 
 /// The mission's own question, asked of what was just installed.

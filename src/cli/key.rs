@@ -1,5 +1,6 @@
 //! `lfctl key`: key pairs in minisign's format.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -10,7 +11,7 @@ use super::Context;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
 use crate::sign::{KeyId, TrustedKey, generate};
-use crate::sys::fs::write_atomically;
+use crate::sys::fs::{with_suffix, write_new};
 
 /// Subcommands of `lfctl key`.
 #[derive(Debug, clap::Subcommand)]
@@ -79,26 +80,28 @@ impl Shown {
 
 impl GenerateArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
-        let (secret, public) = (with(&self.output, "key"), with(&self.output, "pub"));
-        for file in [&secret, &public] {
-            if file.symlink_metadata().is_ok() {
-                return Err(Failure::new(
-                    Kind::Usage,
-                    format!(
-                        "`{}` exists already; a key is never overwritten",
-                        file.display()
-                    ),
-                )
-                .hint("choose another name with `--output`"));
-            }
+        let (secret, public) = (
+            with_suffix(&self.output, ".key"),
+            with_suffix(&self.output, ".pub"),
+        );
+        // Before the password is asked for.
+        if let Some(file) = [&secret, &public]
+            .into_iter()
+            .find(|file| file.symlink_metadata().is_ok())
+        {
+            return Err(exists_already(file));
         }
         let new = if self.no_password {
             generate(None)?
         } else {
             generate(Some(&self.password.choose()?))?
         };
-        write_atomically(&secret, new.secret.expose_secret().as_bytes(), 0o600)?;
-        write_atomically(&public, new.public.to_text().as_bytes(), 0o644)?;
+        write_key(&secret, new.secret.expose_secret(), 0o600)?;
+        if let Err(failure) = write_key(&public, &new.public.to_text(), 0o644) {
+            // A secret key without its public half would stand in the way.
+            fs::remove_file(&secret)?;
+            return Err(failure);
+        }
         let text = format!(
             "key {}\nto read aloud: {}\n  {}  signs bundles: keep it secret and keep a copy\n  {}  goes to every host: \
              `lfctl trust add {}`",
@@ -112,11 +115,19 @@ impl GenerateArgs {
     }
 }
 
-fn with(name: &Path, extension: &str) -> PathBuf {
-    let mut path = name.as_os_str().to_owned();
-    path.push(".");
-    path.push(extension);
-    path.into()
+fn write_key(file: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    write_new(file, text.as_bytes(), mode).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => exists_already(file),
+        _ => error.into(),
+    })
+}
+
+fn exists_already(file: &Path) -> Failure {
+    let message = format!(
+        "`{}` exists already; a key is never overwritten",
+        file.display()
+    );
+    Failure::new(Kind::Usage, message).hint("choose another name with `--output`")
 }
 
 /// Arguments of `lfctl key show`.

@@ -168,17 +168,30 @@ impl Context {
         write_stdout(&text)
     }
 
-    /// As [`Context::print`], but as one line among the events of a stream.
+    /// As [`Context::print`], but as one event of a stream: the fields of
+    /// `value` beside its name.
     ///
     /// # Errors
     ///
     /// As [`Context::print`].
-    pub fn print_line(&self, value: &impl serde::Serialize, text: &str) -> Result<(), Failure> {
+    pub fn print_event(
+        &self,
+        event: &'static str,
+        value: &impl serde::Serialize,
+        text: &str,
+    ) -> Result<(), Failure> {
+        /// An event that only this command has.
+        #[derive(serde::Serialize)]
+        struct Line<'a, T> {
+            event: &'static str,
+            #[serde(flatten)]
+            value: &'a T,
+        }
         if !self.json {
             return write_stdout(text.trim_end());
         }
-        let line =
-            serde_json::to_string(value).map_err(|error| Failure::from_error(Kind::Bug, &error))?;
+        let line = serde_json::to_string(&Line { event, value })
+            .map_err(|error| Failure::from_error(Kind::Bug, &error))?;
         write_stdout(&line)
     }
 }

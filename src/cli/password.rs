@@ -1,12 +1,13 @@
 //! Passwords of secret keys: from a terminal or a file descriptor, never
 //! from an argument or the environment, which others can read.
 
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
 use dialoguer::Password;
 use fs_err as fs;
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::failure::{Failure, Kind};
 use super::uninstall::prompt_failure;
@@ -56,19 +57,40 @@ impl PasswordArg {
 }
 
 fn from_descriptor(fd: u32) -> Result<SecretString, Failure> {
-    let mut text = String::new();
     // Opening the link gives the same open file, without unsafe code.
-    fs::File::open(format!("/proc/self/fd/{fd}"))?
-        .take(LONGEST + 2)
-        .read_to_string(&mut text)?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        return Err(Failure::new(
+    let file = fs::File::open(format!("/proc/self/fd/{fd}"))?;
+    let line = first_line(file.take(LONGEST))?;
+    match std::str::from_utf8(&line) {
+        Ok("") => Err(Failure::new(
             Kind::Usage,
             format!("file descriptor {fd} holds no password"),
-        ));
+        )),
+        Ok(line) => Ok(SecretString::from(line)),
+        Err(_) => Err(Failure::new(
+            Kind::Usage,
+            format!("password on file descriptor {fd} is not UTF-8"),
+        )),
     }
-    Ok(SecretString::from(line))
+}
+
+/// Reads to the end of the line and no further: whoever writes it may keep
+/// the pipe open.
+fn first_line(mut source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(usize::try_from(LONGEST).unwrap_or(0)));
+    let mut byte = [0];
+    loop {
+        match source.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) if byte == *b"\n" => break,
+            Ok(_) => line.extend(byte),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(line)
 }
 
 /// Reads a secret key file, asking for its password only when it has one.

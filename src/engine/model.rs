@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sys::masked::Masked;
+
 /// What the engine is and how it stores images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,7 +106,7 @@ pub struct Container {
     pub pid: Option<i64>,
     /// Environment as it was given, `NAME=value`; holds secrets.
     #[serde(skip)]
-    pub env: Vec<String>,
+    pub env: Masked<Vec<String>>,
     /// Host entries it was made with.
     pub extra_hosts: Vec<String>,
     /// Seconds until the kill.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::model::Resource;
+use crate::sys::masked::Masked;
 
 /// Label that names the appliance an object belongs to.
 pub const LABEL_APPLIANCE: &str = "io.lfctl.appliance";
@@ -93,7 +94,7 @@ pub struct ContainerSpec {
     /// Replaces the image's command.
     pub command: Option<Vec<String>>,
     /// Rendered environment; holds secrets.
-    pub env: BTreeMap<String, String>,
+    pub env: Masked<BTreeMap<String, String>>,
     /// Networks by name, each with the aliases on it; the first is the one
     /// the container starts in.
     pub networks: Vec<(String, Vec<String>)>,

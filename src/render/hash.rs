@@ -56,7 +56,7 @@ pub(super) fn config_hash(spec: &ContainerSpec, files: &[RenderedFile]) -> Strin
     let whole = serde_json::json!([
         HOW,
         [name, owner.appliance, owner.part, image],
-        [user, entrypoint, command, env],
+        [user, entrypoint, command, env.0],
         [networks, mounts, tmpfs, extra_hosts, dns_options],
         [ports, health, stop_signal, stop_timeout, restart, nofile],
         files,

@@ -201,7 +201,7 @@ pub fn render_service(
         user: service.user.clone(),
         entrypoint: service.entrypoint.clone(),
         command: service.command.clone(),
-        env,
+        env: env.into(),
         networks,
         mounts: service
             .mounts
@@ -256,7 +256,9 @@ pub fn render_job(stack: &Stack, context: &Context<'_>) -> Result<Rendered, Rend
         user: None,
         entrypoint: None,
         command: Some(job.command.clone()),
-        env: lookup.env(at, &stack.environment(&job.env_groups, &job.env))?,
+        env: lookup
+            .env(at, &stack.environment(&job.env_groups, &job.env))?
+            .into(),
         networks: vec![(names.internal(), Vec::new())],
         mounts: Vec::new(),
         tmpfs: Vec::new(),

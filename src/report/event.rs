@@ -1,7 +1,11 @@
 //! What happens, as values. Core code emits events; renderers show them.
 //!
 //! A leaf: it depends on nothing else in the crate, and anyone may emit.
-//! Only [`Event::Progress`] may be dropped or thinned by a renderer.
+//! Only [`Event::Progress`] may be dropped or thinned by a renderer. A
+//! [`Step`] emits at most ten of them a second, and always the last.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -130,11 +134,23 @@ impl Reporter for Silent {
     fn event(&self, _event: &Event) {}
 }
 
+/// Time between two reports of progress of one step.
+const PACE: Duration = Duration::from_millis(100);
+
+/// What a step has told of its progress.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    /// Not told yet.
+    held_back: Option<u64>,
+}
+
 /// A running step. Dropping it without [`Step::finish`] reports a failure.
 pub struct Step<'a> {
     reporter: &'a dyn Reporter,
     id: String,
-    started: std::time::Instant,
+    started: Instant,
+    pace: Mutex<Pace>,
     finished: bool,
 }
 
@@ -169,13 +185,28 @@ impl<'a> Step<'a> {
         Self {
             reporter,
             id: id.to_owned(),
-            started: std::time::Instant::now(),
+            started: Instant::now(),
+            pace: Mutex::default(),
             finished: false,
         }
     }
 
-    /// Reports how much is done in all.
+    /// Reports how much is done in all. Call it as often as it changes: at
+    /// most ten a second become events.
     pub fn progress(&self, done: u64) {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.last.is_some_and(|last| last.elapsed() < PACE) {
+            pace.held_back = Some(done);
+            return;
+        }
+        *pace = Pace {
+            last: Some(Instant::now()),
+            held_back: None,
+        };
+        self.tell(done);
+    }
+
+    fn tell(&self, done: u64) {
         self.reporter.event(&Event::Progress {
             id: self.id.clone(),
             done,
@@ -189,6 +220,10 @@ impl<'a> Step<'a> {
 
     fn end(&mut self, outcome: Outcome, detail: Option<String>) {
         self.finished = true;
+        let pace = self.pace.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(done) = pace.held_back.take() {
+            self.tell(done);
+        }
         self.reporter.event(&Event::StepFinished {
             id: self.id.clone(),
             outcome,
@@ -213,4 +248,55 @@ pub fn notice(reporter: &dyn Reporter, level: Level, code: &str, text: impl Into
         code: code.to_owned(),
         text: text.into(),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Event>>);
+
+    impl Reporter for Kept {
+        fn event(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+
+    #[test]
+    fn at_most_ten_events_a_second_tell_of_progress_and_the_last_is_told() {
+        let kept = Kept::default();
+        let begun = Instant::now();
+        let step = Step::sized(&kept, "a", "A", Some(40_000), Unit::Bytes);
+        for done in 1..=40_000 {
+            step.progress(done);
+        }
+        let most = begun.elapsed().as_millis() / PACE.as_millis() + 2;
+        step.finish(Outcome::Done, None);
+        let events = kept.0.into_inner().unwrap();
+        let told = |event: &Event| match event {
+            Event::Progress { done, .. } => Some(*done),
+            _ => None,
+        };
+        let told: Vec<_> = events.iter().filter_map(told).collect();
+        assert!(told.len() as u128 <= most, "{} events", told.len());
+        assert_eq!((told[0], told[told.len() - 1]), (1, 40_000));
+        let ends = matches!(events.last(), Some(Event::StepFinished { .. }));
+        assert!(ends, "{events:?}");
+    }
+
+    #[test]
+    fn a_step_that_fails_tells_how_far_it_was() {
+        let kept = Kept::default();
+        let step = Step::start(&kept, "a", "A");
+        step.progress(1);
+        step.progress(2);
+        drop(step);
+        let events = kept.0.into_inner().unwrap();
+        let progress = |done| Event::Progress {
+            id: "a".to_owned(),
+            done,
+        };
+        assert_eq!(events[1..3], [progress(1), progress(2)]);
+    }
 }

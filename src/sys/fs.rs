@@ -7,8 +7,23 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::NamedTempFile;
+
+/// As [`write_atomically`], for a file that must not be there yet.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] if something has that name; it stays as
+/// it is.
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let dir = directory(path)?;
+    written(path, bytes, mode)?
+        .persist_noclobber(path)
+        .map_err(|error| named(&error.error, "create", path))?;
+    sync_dir(dir)
+}
 
 /// Writes `bytes` to `path` so that a reader, or the next boot after a power
 /// cut, sees the old content or the new one: temporary file in the same
@@ -16,7 +31,15 @@ use tempfile::NamedTempFile;
 /// made.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let dir = directory(path)?;
-    let mut file = temporary(dir, mode)?;
+    written(path, bytes, mode)?
+        .persist(path)
+        .map_err(|error| named(&error.error, "replace", path))?;
+    sync_dir(dir)
+}
+
+/// A file on disk that lacks only the name `path`.
+fn written(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    let mut file = temporary(directory(path)?, mode)?;
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(|error| named(&error, "write", path))?;
@@ -24,9 +47,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
     file.as_file()
         .set_permissions(std::fs::Permissions::from_mode(mode))
         .map_err(|error| named(&error, "set the mode of", path))?;
-    file.persist(path)
-        .map_err(|error| named(&error.error, "replace", path))?;
-    sync_dir(dir)
+    Ok(file)
 }
 
 /// Finds out whether [`write_atomically`] can put a file where `path` is, so
@@ -125,6 +146,13 @@ pub fn open_own(path: &Path, create: bool) -> io::Result<fs::File> {
     ))
 }
 
+/// Whether taking a lock failed because the filesystem has none, as some
+/// network and FUSE filesystems.
+pub fn has_no_locks(error: &io::Error) -> bool {
+    Errno::from_io_error(error)
+        .is_some_and(|errno| matches!(errno, Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS))
+}
+
 /// Makes a directory, and those above it that are missing, so that they
 /// survive a power cut.
 pub fn make_dirs(dir: &Path) -> io::Result<()> {
@@ -192,6 +220,17 @@ mod tests {
         make_dirs(Path::new("src")).unwrap();
         fs::write(dir.path().join("file"), "").unwrap();
         make_dirs(&dir.path().join("file/a")).unwrap_err();
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.key");
+        write_new(&path, b"one", 0o600).unwrap();
+        let error = write_new(&path, b"two", 0o600).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod disk;
 pub mod fs;
 pub mod host;
 pub mod json;
+pub mod masked;
 pub mod partial;
 pub mod partial_set;
 pub mod paths;

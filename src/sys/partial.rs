@@ -13,7 +13,7 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::Errno;
 use std::os::unix::fs::MetadataExt;
 
-use super::fs::{open_own, sync_dir};
+use super::fs::{has_no_locks, open_own, sync_dir};
 
 /// A file in the making. Dropping it without [`PartialFile::finish`] or
 /// [`PartialFile::keep`] removes it.
@@ -47,14 +47,14 @@ impl PartialFile {
     pub fn reopen(target: &Path) -> io::Result<Self> {
         let partial = Self::path_for(target)?;
         let file = open_own(&partial, true)?;
-        rustix::fs::flock(file.file(), FlockOperation::NonBlockingLockExclusive)
-            .map_err(|error| not_locked(error, target))?;
+        let lock = rustix::fs::flock(file.file(), FlockOperation::NonBlockingLockExclusive);
+        locked(lock, target)?;
         // Whoever held the lock may have renamed the file meanwhile.
         let same = fs::symlink_metadata(&partial)
             .and_then(|named| file.metadata().map(|open| named.ino() == open.ino()))
             .unwrap_or(false);
         if !same {
-            return Err(not_locked(Errno::WOULDBLOCK, target));
+            return Err(being_written(target));
         }
         Ok(Self {
             file: Arc::new(file),
@@ -140,16 +140,24 @@ impl PartialFile {
     }
 }
 
-/// Why a file is not ours alone. Not every filesystem has locks, and one that
-/// has none is no other process.
-fn not_locked(error: Errno, target: &Path) -> io::Error {
-    let target = target.display();
-    if error == Errno::WOULDBLOCK {
-        let text = format!("another process is writing `{target}`");
-        return io::Error::new(io::ErrorKind::WouldBlock, text);
+/// What the answer to taking a lock means. A filesystem without locks is no
+/// reason to write nothing: what is written is verified before it has a name.
+fn locked(answer: Result<(), Errno>, target: &Path) -> io::Result<()> {
+    match answer {
+        Ok(()) => Ok(()),
+        Err(error) if has_no_locks(&error.into()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(being_written(target)),
+        Err(error) => {
+            let error = io::Error::from(error);
+            let text = format!("failed to lock `{}`: {error}", target.display());
+            Err(io::Error::new(error.kind(), text))
+        }
     }
-    let error = io::Error::from(error);
-    io::Error::new(error.kind(), format!("failed to lock `{target}`: {error}"))
+}
+
+fn being_written(target: &Path) -> io::Error {
+    let text = format!("another process is writing `{}`", target.display());
+    io::Error::new(io::ErrorKind::WouldBlock, text)
 }
 
 impl Drop for PartialFile {
@@ -168,10 +176,14 @@ mod tests {
 
     #[test]
     fn only_a_lock_of_somebody_else_is_another_process() {
-        let text = |error| not_locked(error, Path::new("a.tar")).to_string();
+        let lock = |error| locked(Err(error), Path::new("a.tar"));
+        let text = |error| lock(error).unwrap_err().to_string();
         assert_eq!(text(Errno::AGAIN), "another process is writing `a.tar`");
-        let none = text(Errno::NOLCK);
-        assert!(none.starts_with("failed to lock `a.tar`"), "{none}");
+        let failed = text(Errno::IO);
+        assert!(failed.starts_with("failed to lock `a.tar`"), "{failed}");
+        for none in [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS] {
+            lock(none).unwrap();
+        }
     }
 
     #[test]

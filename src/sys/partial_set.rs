@@ -136,8 +136,8 @@ impl PartialSet {
         Ok(())
     }
 
-    /// Reserves `size` bytes, so that a full disk is found now. Those that
-    /// were not there are zeros.
+    /// Reserves exactly `size` bytes, so that a full disk is found now. Those
+    /// that were not there are zeros, those behind are gone.
     pub fn reserve(&self, size: u64) -> io::Result<()> {
         let mut left = size;
         let mut at = 0;
@@ -151,6 +151,10 @@ impl PartialSet {
             at += 1;
         }
         self.writer.shared.reopens.store(false, Ordering::SeqCst);
+        // Less than was reserved before may need fewer parts.
+        if let Some(parts) = self.writer.shared.write().as_mut() {
+            parts.truncate(at.max(1));
+        }
         Ok(())
     }
 

@@ -134,7 +134,7 @@ fn shown(rendered: &Rendered) -> Value {
         "user": spec.user,
         "entrypoint": spec.entrypoint,
         "command": spec.command,
-        "env": spec.env,
+        "env": spec.env.0,
         "networks": spec.networks,
         "mounts": spec.mounts,
         "tmpfs": spec.tmpfs,

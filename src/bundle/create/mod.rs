@@ -191,6 +191,25 @@ pub enum CreateError {
     Worker(#[from] tokio::task::JoinError),
 }
 
+impl CreateError {
+    /// Whether the same command may go on with what was pulled.
+    fn can_go_on(&self) -> bool {
+        match self {
+            Self::Registry(_) | Self::Engine(_) => true,
+            Self::Write(error) => matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Room that is reserved for the list of packages before anything is pulled,
+/// as a part of the layers. Real images need less; where it is too little,
+/// the disk may fill up later, and what was pulled stays.
+const SBOM_SHARE: u64 = 2048;
+
 /// Pulls, writes, signs and verifies a bundle.
 pub async fn create(
     spec: &BundleSpec,
@@ -259,9 +278,7 @@ pub async fn create(
         Err(error) => Err(error),
     };
     // What was pulled is of use once it can be gone on with.
-    let is_over =
-        |error: &CreateError| !matches!(error, CreateError::Registry(_) | CreateError::Engine(_));
-    if checked.as_ref().is_err_and(is_over) {
+    if checked.as_ref().is_err_and(|error| !error.can_go_on()) {
         marks.discard().map_err(CreateError::Write)?;
     }
     let (signed, checked) = checked?;
@@ -291,7 +308,8 @@ async fn fill(
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Filled, CreateError> {
-    output.reserve(planned.size())?;
+    let sbom = planned.size() / SBOM_SHARE;
+    output.reserve(planned.size() + if options.sbom { sbom } else { 0 })?;
     let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
     let partial = output.set();
     let stored = layers::pull(origin, &planned, partial, marks, scan, reporter).await?;

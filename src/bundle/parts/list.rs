@@ -12,7 +12,7 @@ use crate::oci::digest::Digest;
 use crate::sign::{KeyId, Signature};
 
 /// Bytes of the largest list, and of the largest signature over one.
-const LIST_LIMIT: u64 = 1 << 20;
+pub(super) const LIST_LIMIT: u64 = 1 << 20;
 const SIGNATURE_LIMIT: u64 = 4 << 10;
 /// Bytes of the longest name of a bundle: every name made from it is one that
 /// filesystems take.

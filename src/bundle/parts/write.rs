@@ -14,7 +14,7 @@ use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
 use sha2::{Digest as _, Sha256};
 
-use super::list::check_name;
+use super::list::{LIST_LIMIT, check_name};
 use super::{
     FORMAT, MOST, PartError, PartList, directory, hash, list_path, part_name, signature_path,
 };
@@ -24,7 +24,7 @@ use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::report::event::{Outcome, Reporter, Step, Unit};
 use crate::sign::SecretKey;
-use crate::sys::fs::sync_dir;
+use crate::sys::fs::{read_bounded, sync_dir};
 use crate::sys::partial::PartialFile;
 use crate::sys::partial_set::PartialSet;
 
@@ -69,10 +69,25 @@ impl Cut {
         sync_dir(&directory(&self.target))
     }
 
-    /// Takes away parts of an earlier bundle of this name that had more, so
-    /// that joining what lies there gives the bundle and nothing behind it.
-    fn remove_behind(&self, count: usize) -> io::Result<()> {
-        (count..most()).try_for_each(|at| remove(&self.part(at)))
+    /// Parts of an earlier bundle of this name that has more than `count`:
+    /// those that its list names and that have the size that it says. A file
+    /// that only has such a name is somebody else's.
+    fn behind(&self, count: usize) -> Vec<PathBuf> {
+        let path = list_path(&self.target);
+        let read = read_bounded(&path, LIST_LIMIT).ok();
+        let list = read.and_then(|bytes| PartList::parse(&path, &bytes).ok());
+        let Some(list) = list.filter(|list| self.target.file_name() == Some(list.name.as_ref()))
+        else {
+            return Vec::new();
+        };
+        let is_its_part = |at: &usize| {
+            let before = list.part_size.saturating_mul(*at as u64);
+            let size = list.part_size.min(list.size.saturating_sub(before));
+            fs::symlink_metadata(self.part(*at))
+                .is_ok_and(|found| found.is_file() && found.len() == size)
+        };
+        let listed = (count..list.parts.len()).filter(is_its_part);
+        listed.map(|at| self.part(at)).collect()
     }
 }
 
@@ -190,9 +205,11 @@ impl PartWriter {
         let signature = key.sign(&bytes, &comment).map_err(PartError::Sign)?;
         let signature = nameless(&signature_path(&path), signature.as_bytes())?;
         let listed = nameless(&path, &bytes)?;
+        let behind = self.cut.behind(count);
         self.cut.remove_list()?;
         self.set.finish()?;
-        self.cut.remove_behind(count)?;
+        // Joining what lies there gives the bundle and nothing behind it.
+        behind.iter().try_for_each(|path| remove(path))?;
         signature.finish()?;
         listed.finish()?;
         Ok(path)

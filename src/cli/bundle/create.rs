@@ -24,7 +24,7 @@ use crate::host::trust::TrustStore;
 use crate::oci::registry::{self, Credentials, Mirror, Patience};
 use crate::report::event::{Level, notice};
 use crate::sign::{SecretKey, TrustedKey};
-use crate::sys::fs::{check_replaceable, directory, read_optional, write_atomically};
+use crate::sys::fs::{check_replaceable, directory, has_no_locks, read_optional, write_atomically};
 use crate::sys::versioned::Versioned;
 
 /// Arguments of `lfctl bundle create`.
@@ -179,7 +179,8 @@ impl Args {
             .await
             .ok_or_else(|| interrupted(&options))??;
         // The bundle is there, whatever fails from here on.
-        let printed = context.print_line(&created.receipt, &created.receipt.to_string());
+        let printed =
+            context.print_event("created", &created.receipt, &created.receipt.to_string());
         if !options.locked {
             add_to_lock(&lock_file, created.platform, created.lock)?;
         }
@@ -270,9 +271,11 @@ fn unlockable(file: &Path, error: io::Error) -> Failure {
 /// Locks a platform; the others stay locked to what they were.
 fn add_to_lock(file: &Path, platform: String, locked: Locked) -> Result<(), Failure> {
     // Another run may be about to write what it found for its own platform.
-    // A filesystem without such locks is no reason to have no lock file.
     let directory = fs::File::open(directory(file)?)?;
-    let _alone = directory.file().lock();
+    match directory.file().lock() {
+        Err(error) if !has_no_locks(&error) => return Err(unlockable(file, error)),
+        _ => {}
+    }
     let mut lock = read_lock(file, false)?.unwrap_or_default();
     lock.platforms.insert(platform, locked);
     write_atomically(file, lock.to_text()?.as_bytes(), 0o644)

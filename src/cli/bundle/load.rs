@@ -43,7 +43,6 @@ pub struct Args {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Outcome<'a> {
-    event: &'static str,
     bundle: Digest,
     route: LoadRoute,
     sent_bytes: u64,
@@ -54,7 +53,6 @@ struct Outcome<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Plan {
-    event: &'static str,
     bundle: Digest,
     route: LoadRoute,
     /// References of the images that the engine does not hold.
@@ -86,7 +84,7 @@ impl Args {
         let seen = facts::before(&facts, subject, change).await;
         let examination = check::examine(&seen, &check::before_load());
         if self.dry_run {
-            context.print_line(&plan, &plan.to_string())?;
+            context.print_event("plan", &plan, &plan.to_string())?;
             return refuse_if_blocked(context, &examination);
         }
         refuse_if_blocked(context, &examination)?;
@@ -103,13 +101,12 @@ impl Args {
         })??;
         release::record(&context.paths, context.reporter.as_ref(), &bundle)?;
         let outcome = Outcome {
-            event: "loaded",
             bundle: bundle.digest(),
             route: plan.route,
             sent_bytes: loaded.iter().map(|image| image.sent_bytes).sum(),
             images: &loaded,
         };
-        context.print_line(&outcome, &outcome.to_string())
+        context.print_event("loaded", &outcome, &outcome.to_string())
     }
 }
 
@@ -135,7 +132,6 @@ async fn plan<E: ContainerEngine>(
     references.sort();
     references.dedup();
     Ok(Plan {
-        event: "plan",
         bundle: bundle.digest(),
         route,
         missing: references,

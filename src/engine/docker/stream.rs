@@ -20,6 +20,8 @@ use crate::engine::{EngineError, ExecOutput, LoadBody, SaveBody};
 const LOAD_IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long logs may take.
 const LOGS: Duration = Duration::from_secs(120);
+/// Bytes of a log that are kept: the newest.
+const LOG_OUTPUT: usize = 16 << 20;
 /// What a command may print on each stream; more is a mistake, and memory
 /// must not grow with it.
 const EXEC_OUTPUT: usize = 16 << 20;
@@ -169,14 +171,63 @@ pub(super) async fn logs(
     let collect = async {
         let mut answer = std::pin::pin!(docker.client.logs(name, Some(options)));
         // Decoded as a whole: a character may be split between two messages.
-        let mut bytes = Vec::new();
+        let mut newest = Newest::default();
         while let Some(message) = answer.next().await {
-            bytes.extend_from_slice(&message?.into_bytes());
+            newest.push(&message?.into_bytes());
         }
-        Ok(bytes)
+        Ok(newest)
     };
-    let bytes = docker.call(&action, LOGS, collect).await?;
-    Ok(lossy(bytes))
+    let newest = docker.call(&action, LOGS, collect).await?;
+    Ok(newest.into_text())
+}
+
+/// The last whole lines of a log, in bounded memory.
+#[derive(Debug, Default)]
+struct Newest {
+    bytes: Vec<u8>,
+    /// Older bytes were left out.
+    is_cut: bool,
+}
+
+impl Newest {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        // Moved only now and then.
+        if self.bytes.len() > 2 * LOG_OUTPUT {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if let Some(over) = self
+            .bytes
+            .len()
+            .checked_sub(LOG_OUTPUT)
+            .filter(|over| *over > 0)
+        {
+            self.bytes.drain(..over);
+            self.is_cut = true;
+        }
+    }
+
+    /// Begins with a whole line, so that half a secret is not shown.
+    fn into_text(mut self) -> String {
+        self.cut();
+        if self.is_cut {
+            let line = self.bytes.iter().position(|byte| *byte == b'\n');
+            self.bytes
+                .drain(..line.map_or(self.bytes.len(), |at| at + 1));
+        }
+        let text = lossy(self.bytes);
+        if self.is_cut {
+            format!(
+                "[older lines left out: more than {} MiB]\n{text}",
+                LOG_OUTPUT >> 20
+            )
+        } else {
+            text
+        }
+    }
 }
 
 pub(super) async fn exec(
@@ -240,4 +291,35 @@ pub(super) async fn exec(
 fn lossy(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_lines_of_a_long_log_are_kept() {
+        let mut short = Newest::default();
+        short.push(b"one\ntwo\n");
+        assert_eq!(short.into_text(), "one\ntwo\n");
+
+        let mut long = Newest::default();
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        for _ in 0..60_000 {
+            long.push(&line);
+            assert!(long.bytes.len() <= 2 * LOG_OUTPUT);
+        }
+        long.push(b"the end\n");
+        let text = long.into_text();
+        assert!(text.len() < LOG_OUTPUT + 100);
+        assert!(text.ends_with("the end\n"));
+        let mut lines = text.lines();
+        assert!(lines.next().unwrap().contains("older lines left out"));
+        assert_eq!(lines.next().unwrap().len(), 999);
+
+        let mut endless = Newest::default();
+        let chunk = vec![b'x'; 1 << 20];
+        (0..40).for_each(|_| endless.push(&chunk));
+        assert!(endless.into_text().len() < 100);
+    }
 }

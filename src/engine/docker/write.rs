@@ -208,7 +208,7 @@ mod tests {
             user: Some("1001:1001".to_owned()),
             entrypoint: None,
             command: Some(vec!["true".to_owned()]),
-            env: BTreeMap::from([("SALT".to_owned(), "x=y".to_owned())]),
+            env: BTreeMap::from([("SALT".to_owned(), "x=y".to_owned())]).into(),
             networks: vec![
                 ("a-internal".to_owned(), vec!["web".to_owned()]),
                 ("a-edge".to_owned(), Vec::new()),

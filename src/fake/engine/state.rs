@@ -174,7 +174,7 @@ impl State {
             addresses: spec.networks.iter().enumerate().map(address).collect(),
             ports: BTreeMap::new(),
             pid: None,
-            env: Vec::new(),
+            env: Vec::new().into(),
             extra_hosts: spec.extra_hosts.clone(),
             stop_timeout: None,
         };

@@ -187,7 +187,7 @@ async fn settings_arrive_in_the_container() {
         "ulimit -n; cat /etc/resolv.conf /etc/hosts; echo $GREETING; : > /data/kept; sleep 60";
     let mut spec = rig.spec("set", &image, script);
     spec.networks = vec![(network, vec!["set".to_owned()])];
-    spec.env = BTreeMap::from([("GREETING".to_owned(), "a=b c".to_owned())]);
+    spec.env = BTreeMap::from([("GREETING".to_owned(), "a=b c".to_owned())]).into();
     spec.mounts = vec![(volume, "/data".to_owned())];
     spec.tmpfs = vec!["/scratch".to_owned()];
     spec.extra_hosts = vec!["langfuse.com:127.0.0.1".to_owned()];

@@ -118,6 +118,38 @@ fn a_disk_that_holds_all_but_the_list_of_packages_holds_no_bundle() {
 
 #[test]
 #[ignore = "needs root and a registry"]
+fn a_list_of_packages_that_finds_no_room_costs_no_second_download() {
+    let maker = Maker::new();
+    let big = FakeLayer::files(&[("noise", &noise(6, 20_000_000))]);
+    let mut layers = full_of_packages().layers;
+    layers.push(big);
+    let image = FakeImage::new(layers);
+    maker.registry.push("rehearsal/app:1.0.0", &image);
+    let (size, sbom) = maker.measure();
+    let room = (size - sbom).next_multiple_of(PAGE) + 8 * PAGE;
+    assert!(size > room, "{sbom}");
+    let small = maker.small(room);
+    let output = maker.command("small/a.tar", &["--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+    let mut left = names(&small.0);
+    left.sort();
+    assert_eq!(left, [".a.tar.marks", ".a.tar.partial"]);
+
+    small.resize(2 * size);
+    let output = maker.command("small/a.tar", &["--json"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // Every line is an event, the receipt too.
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events = text.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["event"].as_str().unwrap().to_owned()
+    });
+    assert!(events.collect::<Vec<_>>().contains(&"created".to_owned()));
+    assert_eq!(names(&small.0), ["a.tar"]);
+}
+
+#[test]
+#[ignore = "needs root and a registry"]
 fn a_disk_that_holds_the_parts_but_not_their_list_holds_none_of_them() {
     let maker = Maker::new();
     let (size, _) = maker.measure();

@@ -195,7 +195,7 @@ impl Rig {
             user: None,
             entrypoint: Some(vec!["/bin/sh".to_owned(), "-c".to_owned()]),
             command: Some(vec![script.to_owned()]),
-            env: BTreeMap::new(),
+            env: BTreeMap::new().into(),
             networks: Vec::new(),
             mounts: Vec::new(),
             tmpfs: Vec::new(),

@@ -22,6 +22,13 @@ impl Small {
         Self(path)
     }
 
+    /// Makes it one of so many bytes.
+    #[cfg(feature = "pull")]
+    pub(crate) fn resize(&self, bytes: u64) {
+        let size = format!("remount,size={bytes}");
+        run("mount", &["-o", &size, self.0.to_str().unwrap()]);
+    }
+
     /// Lets nobody write there any more.
     #[cfg(feature = "pull")]
     pub(crate) fn read_only(&self) {

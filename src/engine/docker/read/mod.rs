@@ -169,7 +169,7 @@ fn container(inspect: ContainerInspectResponse) -> Container {
         addresses: addresses(&network),
         ports: ports(&network),
         pid: engine_state.pid.filter(|pid| *pid > 0),
-        env: config.env.unwrap_or_default(),
+        env: config.env.unwrap_or_default().into(),
         extra_hosts: inspect
             .host_config
             .and_then(|host| host.extra_hosts)

@@ -113,7 +113,7 @@ fn a_running_container() {
             addresses: BTreeMap::from([("langfuse-internal".to_owned(), "172.18.0.2".to_owned())]),
             ports: BTreeMap::from([(80, vec!["0.0.0.0:8080".to_owned(), "[::]:8080".to_owned()])]),
             pid: Some(4711),
-            env: vec!["SALT=x=y".to_owned()],
+            env: vec!["SALT=x=y".to_owned()].into(),
             extra_hosts: vec!["langfuse.com:127.0.0.1".to_owned()],
             stop_timeout: Some(120),
         }
