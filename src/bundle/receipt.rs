@@ -19,11 +19,16 @@ use crate::sys::versioned::{Format, Malformed, Text, VERSION, Versioned};
 /// Version of the receipt that this lfctl writes, and the newest it reads.
 pub const SCHEMA: u32 = 1;
 
+fn first() -> u32 {
+    1
+}
+
 /// What was verified, for whoever has to show it later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Receipt {
     /// See [`SCHEMA`].
+    #[serde(default = "first")]
     pub schema: u32,
     /// The file.
     pub file: PathBuf,
@@ -80,6 +85,8 @@ pub struct Builds {
 impl Versioned for Receipt {
     const FORMAT: Format = Format::Json;
     const SCHEMA: u32 = SCHEMA;
+    // lfctl 0.1.0 wrote none.
+    const UNNUMBERED: Option<u32> = Some(1);
 
     fn from_text(text: Text<'_>, _: u32) -> Result<Self, Malformed> {
         text.parse()

@@ -17,6 +17,8 @@ mod engine;
 #[cfg(test)]
 mod flips;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod journey;

@@ -38,6 +38,8 @@ pub trait Versioned: Sized {
     const LIMIT: u64 = 4 << 20;
     /// Whether errors must not quote values of the document.
     const IS_SECRET: bool = false;
+    /// The schema of a document that says none; `None` where each says its own.
+    const UNNUMBERED: Option<u32> = None;
 
     /// Reads a text of `schema`, which is from 1 to [`Versioned::SCHEMA`].
     ///
@@ -186,7 +188,7 @@ pub fn parse<T: Versioned>(file: &Path, bytes: &[u8]) -> Result<T, DocumentError
         format: T::FORMAT,
         is_secret: T::IS_SECRET,
     };
-    let head = Head::read(text).map_err(damaged)?;
+    let head = Head::read(text, T::UNNUMBERED).map_err(damaged)?;
     match head.schema {
         0 => Err(damaged(Malformed::new("schema 0 does not exist"))),
         schema if schema > T::SCHEMA => Err(DocumentError::Newer {
@@ -206,10 +208,10 @@ struct Head {
 }
 
 impl Head {
-    fn read(text: Text<'_>) -> Result<Self, Malformed> {
+    fn read(text: Text<'_>, unnumbered: Option<u32>) -> Result<Self, Malformed> {
         #[derive(Deserialize)]
         struct Fields<V> {
-            schema: u32,
+            schema: Option<u32>,
             lfctl: Option<V>,
         }
         let (schema, writer) = match text.format {
@@ -230,6 +232,8 @@ impl Head {
                 (fields.schema, writer)
             }
         };
+        let schema = schema.or(unnumbered);
+        let schema = schema.ok_or_else(|| Malformed::new("missing field `schema`"))?;
         Ok(Self { schema, writer })
     }
 }
