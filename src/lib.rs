@@ -4,7 +4,7 @@
 //! Layers, each using only those to its right:
 //!
 //! ```text
-//! cli > change, check > transfer, facts > langfuse, render > appliance, bundle, host > stack, engine, sign, oci > sys
+//! cli > change, check > transfer, facts > langfuse, render > appliance, bundle, repository, host > stack, engine, sign, oci > sys
 //! ```
 //!
 //! `fake` builds bundles and an engine for tests; it is not in the program.
@@ -25,6 +25,7 @@ pub mod langfuse;
 pub mod oci;
 pub mod render;
 pub mod report;
+pub mod repository;
 pub mod sign;
 pub mod stack;
 pub mod sys;

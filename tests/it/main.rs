@@ -42,6 +42,8 @@ mod refusals;
 #[cfg(feature = "pull")]
 mod registry;
 #[cfg(test)]
+mod repository;
+#[cfg(test)]
 mod specs;
 #[cfg(test)]
 mod support;

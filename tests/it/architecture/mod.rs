@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["change", "check"],
     &["transfer", "facts"],
     &["langfuse", "render"],
-    &["appliance", "bundle", "host"],
+    &["appliance", "bundle", "repository", "host"],
     &["stack", "engine", "sign", "oci"],
     &["sys"],
 ];

@@ -30,7 +30,6 @@ impl Small {
     }
 
     /// Lets nobody write there any more.
-    #[cfg(feature = "pull")]
     pub(crate) fn read_only(&self) {
         run("mount", &["-o", "remount,ro", self.0.to_str().unwrap()]);
     }
