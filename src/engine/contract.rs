@@ -14,7 +14,8 @@ use super::spec::{ContainerSpec, NetworkSpec, Owner};
 /// A load archive on its way to the engine. An error in it aborts the request.
 pub type LoadBody = BoxStream<'static, Result<Bytes, std::io::Error>>;
 
-/// Images on their way out of the engine, as one tar.
+/// Bytes on their way out of the engine: images or files as one tar, or what a
+/// command prints.
 pub type SaveBody = BoxStream<'static, Result<Bytes, EngineError>>;
 
 /// Images.
@@ -82,6 +83,12 @@ pub trait Containers {
     async fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError>;
     /// Unpacks a tar at `/` of a container that need not run.
     async fn upload(&self, container: &str, tar: Vec<u8>) -> Result<(), EngineError>;
+    /// Reads a file or directory of a container, running or not, as one tar
+    /// whose first name is the last one of `path`.
+    async fn download(&self, container: &str, path: &str) -> Result<SaveBody, EngineError>;
+    /// As [`Containers::upload`], at `path`, from a stream. An error in the
+    /// stream fails the call; what was unpacked until then stays.
+    async fn unpack(&self, container: &str, path: &str, tar: LoadBody) -> Result<(), EngineError>;
     /// Starts a container. Running already is not an error.
     async fn start(&self, container: &str) -> Result<(), EngineError>;
     /// Stops a container, killing it after `timeout`.
@@ -115,6 +122,15 @@ pub trait ExecAndLogs {
         command: &[String],
         limit: Duration,
     ) -> Result<ExecOutput, EngineError>;
+    /// Runs a command in a running container, feeds it `input`, and yields what
+    /// it prints on standard output as it comes. The stream ends with an error
+    /// unless the command took all of its input and ended with 0.
+    async fn run(
+        &self,
+        container: &str,
+        command: &[String],
+        input: Option<LoadBody>,
+    ) -> Result<SaveBody, EngineError>;
 }
 
 /// All of it.

@@ -10,5 +10,6 @@ pub mod partial;
 pub mod partial_set;
 pub mod paths;
 pub mod span;
+pub mod stream;
 pub mod text;
 pub mod versioned;

@@ -4,3 +4,4 @@
 mod containers;
 mod images;
 mod seal;
+mod transfer;

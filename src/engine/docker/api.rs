@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::call::READ;
 use super::seal::Dialect;
-use super::{Docker, image, read, stream};
+use super::{Docker, image, read, stream, transfer};
 use crate::engine::{
     ContainerEngine, EngineError, EngineFacts, EngineImage, ExecAndLogs, ExecOutput, Images,
     LoadBody, SaveBody,
@@ -68,5 +68,14 @@ impl ExecAndLogs for Docker {
         limit: Duration,
     ) -> Result<ExecOutput, EngineError> {
         stream::exec(self, container, command, limit).await
+    }
+
+    async fn run(
+        &self,
+        container: &str,
+        command: &[String],
+        input: Option<LoadBody>,
+    ) -> Result<SaveBody, EngineError> {
+        transfer::run(self, container, command, input).await
     }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use bollard::query_parameters as query;
 
 use super::call::CHANGE;
-use super::{Docker, make, raw, stream};
-use crate::engine::{Container, ContainerSpec, Containers, EngineError, LABEL_APPLIANCE};
+use super::{Docker, make, raw, stream, transfer};
+use crate::engine::{
+    Container, ContainerSpec, Containers, EngineError, LABEL_APPLIANCE, LoadBody, SaveBody,
+};
 
 /// What a stop may take beyond the time the container is given.
 const STOP_GRACE: Duration = Duration::from_secs(60);
@@ -47,6 +49,14 @@ impl Containers for Docker {
             .client
             .upload_to_container(container, Some(options), body);
         self.call(&action, CHANGE, request).await
+    }
+
+    async fn download(&self, container: &str, path: &str) -> Result<SaveBody, EngineError> {
+        transfer::download(self, container, path).await
+    }
+
+    async fn unpack(&self, container: &str, path: &str, tar: LoadBody) -> Result<(), EngineError> {
+        transfer::unpack(self, container, path, tar).await
     }
 
     async fn start(&self, container: &str) -> Result<(), EngineError> {

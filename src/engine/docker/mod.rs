@@ -20,6 +20,7 @@ mod read;
 mod resources;
 mod seal;
 mod stream;
+mod transfer;
 mod write;
 
 pub use client::Docker;

@@ -267,17 +267,8 @@ pub(super) async fn exec(
                 return Err(refused(&action, None, &message));
             }
         }
-        // The engine books the exit code only after it has closed the stream.
-        let code = loop {
-            let request = docker.client.inspect_exec(&exec.id);
-            let seen = docker.call(&action, READ, request).await?;
-            match seen.exit_code {
-                Some(code) if seen.running != Some(true) => break code,
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        };
         Ok(ExecOutput {
-            code,
+            code: exit_code(docker, &action, &exec.id).await?,
             stdout: lossy(stdout),
             stderr: lossy(stderr),
         })
@@ -285,6 +276,22 @@ pub(super) async fn exec(
     match tokio::time::timeout(limit, run).await {
         Ok(result) => result,
         Err(_) => Err(EngineError::Timeout { action, limit }),
+    }
+}
+
+/// The engine books the exit code only after it has closed the stream.
+pub(super) async fn exit_code(
+    docker: &Docker,
+    action: &str,
+    exec: &str,
+) -> Result<i64, EngineError> {
+    loop {
+        let request = docker.client.inspect_exec(exec);
+        let seen = docker.call(action, READ, request).await?;
+        match seen.exit_code {
+            Some(code) if seen.running != Some(true) => return Ok(code),
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
     }
 }
 

@@ -273,6 +273,24 @@ impl Containers for FakeEngine {
         .await
     }
 
+    async fn download(&self, container: &str, path: &str) -> Result<SaveBody, EngineError> {
+        self.call("download", |state| {
+            state.running("read files of a container", container)?;
+            let action = format!("read `{path}`");
+            Err(refused(&action, 501, "a fake holds no files"))
+        })
+        .await
+    }
+
+    async fn unpack(&self, container: &str, _path: &str, tar: LoadBody) -> Result<(), EngineError> {
+        drain("put files into a container", Some(tar)).await?;
+        self.call("unpack", |state| {
+            state.running("put files into a container", container)?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn start(&self, container: &str) -> Result<(), EngineError> {
         self.call("start", |state| state.start(container)).await
     }
@@ -320,4 +338,28 @@ impl ExecAndLogs for FakeEngine {
     ) -> Result<ExecOutput, EngineError> {
         self.call("exec", |state| state.exec(container)).await
     }
+
+    /// Prints nothing.
+    async fn run(
+        &self,
+        container: &str,
+        _command: &[String],
+        input: Option<LoadBody>,
+    ) -> Result<SaveBody, EngineError> {
+        drain("run a command", input).await?;
+        self.call("run", |state| {
+            state.running("run a command", container)?;
+            Ok(futures_util::stream::empty().boxed())
+        })
+        .await
+    }
+}
+
+/// Takes all of a stream, whose error is the call's.
+async fn drain(action: &'static str, body: Option<LoadBody>) -> Result<(), EngineError> {
+    let Some(mut body) = body else { return Ok(()) };
+    while let Some(piece) = body.next().await {
+        piece.map_err(|error| refused(action, 500, &error.to_string()))?;
+    }
+    Ok(())
 }
