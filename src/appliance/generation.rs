@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{Appliance, ApplianceError};
 use crate::oci::digest::Digest;
 use crate::stack::Stack;
-use crate::stack::release::Release;
+use crate::stack::release::{Release, SchemaChange};
 use crate::sys::fs::{make_dirs, read_optional, write_atomically};
 use crate::sys::versioned::{self, Format, Malformed, Text, Versioned};
 
@@ -52,6 +52,9 @@ pub struct Generation {
     /// Last migration of each schema, by service.
     #[serde(default)]
     pub schemas: BTreeMap<String, String>,
+    /// What it did to the databases of the generation before.
+    #[serde(default)]
+    pub schema_change: SchemaChange,
     /// The command that made it.
     pub made_by: String,
     /// When it was written.
@@ -281,6 +284,7 @@ mod tests {
             site: Some(Digest::of(site.as_bytes())),
             listen: ([127, 0, 0, 1], 80).into(),
             schemas: BTreeMap::new(),
+            schema_change: SchemaChange::Additive,
             made_by: "install".to_owned(),
             at: Timestamp::UNIX_EPOCH,
         }

@@ -15,7 +15,7 @@ use super::generation::{Generation, InstalledImage, stack_bytes};
 use crate::engine::{EngineFacts, EngineKind};
 use crate::oci::digest::Digest;
 use crate::stack::Stack;
-use crate::stack::release::Release;
+use crate::stack::release::{Release, SchemaChange};
 use crate::sys::versioned::{Format, Malformed, Text, Versioned};
 
 /// Version of the file that this lfctl writes, and the newest it reads.
@@ -191,6 +191,7 @@ impl First {
                 site: None,
                 listen: self.listen,
                 schemas: BTreeMap::new(),
+                schema_change: SchemaChange::Additive,
                 made_by: "install".to_owned(),
                 at: self.updated,
             },

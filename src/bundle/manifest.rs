@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::digest::Digest;
 use crate::sign::TrustStatement;
-pub use crate::stack::release::Release;
+pub use crate::stack::release::{Release, SchemaChange};
 
 /// Version of the format that this lfctl writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -138,6 +138,49 @@ pub struct UpgradeRules {
     /// Version ranges from which an upgrade may start; empty means none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<semver::VersionReq>,
+    /// How it goes from each range; where none fits, a step within a major is
+    /// rolling and additive, and any other is neither.
+    #[serde(default, rename = "path", skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<UpgradePath>,
+}
+
+/// How an upgrade goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UpgradePath {
+    /// Versions from which it goes so.
+    pub from: semver::VersionReq,
+    /// Whether the old release may serve while the databases are migrated.
+    pub way: UpgradeWay,
+    /// Whether the old release can work on the migrated databases.
+    pub schema: SchemaChange,
+}
+
+/// Whether an old release may serve while the databases are migrated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpgradeWay {
+    /// It may.
+    Rolling,
+    /// It must stand still.
+    Cold,
+}
+
+impl UpgradeRules {
+    /// Whether an upgrade may start from `version`.
+    pub fn allow(&self, version: &Version) -> bool {
+        self.from.iter().any(|range| range.matches(version))
+    }
+
+    /// How it goes from `before` to `after`.
+    pub fn path(&self, before: &Version, after: &Version) -> (UpgradeWay, SchemaChange) {
+        let named = self.paths.iter().find(|path| path.from.matches(before));
+        match named {
+            Some(path) => (path.way, path.schema),
+            None if before.major == after.major => (UpgradeWay::Rolling, SchemaChange::Additive),
+            None => (UpgradeWay::Cold, SchemaChange::Destructive),
+        }
+    }
 }
 
 impl BundleManifest {

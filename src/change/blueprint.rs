@@ -1,13 +1,54 @@
 //! All that the containers of one generation are made from.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::error::ChangeError;
-use crate::appliance::generation::InstalledImage;
+use crate::appliance::generation::{Generation, InstalledImage};
+use crate::appliance::{Appliance, ApplianceError};
+use crate::bundle::open::Bundle;
+use crate::oci::digest::Digest;
 use crate::render::{self, Context, Rendered};
+use crate::stack::release::Release;
 use crate::stack::secret::SecretStore;
-use crate::stack::site::{SiteConfig, TlsMaterial};
+use crate::stack::site::{SiteConfig, SiteError, TlsMaterial};
 use crate::stack::{Service, Stack};
+
+/// What the operator decided, read with the files that it names.
+#[derive(Debug, Clone)]
+pub struct SiteInput {
+    /// As it counts.
+    pub config: SiteConfig,
+    /// As it was written.
+    pub text: String,
+    /// Content of the gateway's certificate and key, where it names them.
+    pub tls: Option<TlsMaterial>,
+}
+
+impl SiteInput {
+    /// Reads the text of a `site.toml` for `stack`, and the files that it
+    /// names. Errors name `from`.
+    ///
+    /// # Errors
+    ///
+    /// A rule is broken, or a file that is named cannot be read.
+    pub fn parse(from: &Path, text: String, stack: &Stack) -> Result<Self, ApplianceError> {
+        let wrong = |source: SiteError| ApplianceError::Site {
+            path: from.to_owned(),
+            source,
+        };
+        let config = SiteConfig::parse_for(&text, stack).map_err(wrong)?;
+        let tls = match &config.tls {
+            Some(files) => {
+                let certificate = fs_err::read_to_string(&files.certificate)?;
+                let key = fs_err::read_to_string(&files.key)?;
+                Some(TlsMaterial::parse(&certificate, &key).map_err(wrong)?)
+            }
+            None => None,
+        };
+        Ok(Self { config, text, tls })
+    }
+}
 
 /// All that the containers of one generation are made from, beside the
 /// secrets, which outlive generations.
@@ -15,6 +56,12 @@ use crate::stack::{Service, Stack};
 pub struct Blueprint {
     /// Name of the appliance.
     pub appliance: String,
+    /// The release.
+    pub release: Release,
+    /// Digest of the `index.json` of the bundle it comes from.
+    pub bundle: Digest,
+    /// Key that signed the bundle; `None` when the signature was skipped.
+    pub key: Option<String>,
     /// The stack definition.
     pub stack: Stack,
     /// What the operator decided.
@@ -28,6 +75,56 @@ pub struct Blueprint {
 }
 
 impl Blueprint {
+    /// What a bundle makes of an appliance.
+    pub fn of_bundle(
+        appliance: &str,
+        bundle: &Bundle,
+        site: SiteInput,
+        images: BTreeMap<String, InstalledImage>,
+    ) -> Self {
+        Self {
+            appliance: appliance.to_owned(),
+            release: bundle.manifest().release.clone(),
+            bundle: bundle.digest(),
+            key: bundle.key_id().map(|key| key.to_string()),
+            stack: bundle.stack().clone(),
+            site: site.config,
+            site_text: site.text,
+            tls: site.tls,
+            images,
+        }
+    }
+
+    /// What a generation was made from, as far as it is kept.
+    ///
+    /// # Errors
+    ///
+    /// A file of the generation, or the certificate that its `site.toml`
+    /// names, is gone or not what it should be.
+    pub fn of_generation(
+        appliance: &Appliance,
+        generation: &Generation,
+    ) -> Result<Self, ChangeError> {
+        let stack = appliance.stack_of(generation)?;
+        let text = match appliance.site_of(generation)? {
+            Some(text) => text,
+            // An lfctl without generations left the one that is in force.
+            None => fs_err::read_to_string(appliance.site_path())?,
+        };
+        let site = SiteInput::parse(&appliance.site_path(), text, &stack)?;
+        Ok(Self {
+            appliance: appliance.name().to_owned(),
+            release: generation.release.clone(),
+            bundle: generation.bundle,
+            key: generation.key.clone(),
+            stack,
+            site: site.config,
+            site_text: site.text,
+            tls: site.tls,
+            images: generation.images.clone(),
+        })
+    }
+
     /// The service of this name.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::bundle::open::Bundle;
 use crate::engine::EngineFacts;
 use crate::render::Names;
 use crate::report::event::Reporter;
+use crate::stack::release::SchemaChange;
 use crate::stack::secret::SecretStore;
 use crate::sys::paths::Paths;
 
@@ -23,12 +24,18 @@ pub struct BringUp<'a, E> {
     pub appliance: &'a Appliance,
     /// Where the files of the host lie.
     pub paths: &'a Paths,
-    /// The verified bundle.
-    pub bundle: &'a Bundle,
+    /// `install`, `upgrade`, …
+    pub command: &'static str,
+    /// The verified bundle; `None` where the engine has the images already.
+    pub bundle: Option<&'a Bundle>,
     /// Bundles that have what it leaves out.
     pub bases: &'a [Bundle],
     /// What the containers are to be made from.
     pub target: Blueprint,
+    /// What the containers were made from before, where something ran.
+    pub previous: Option<Blueprint>,
+    /// What the change does to the databases of the release before.
+    pub schema_change: SchemaChange,
     /// What was recorded before.
     pub before: Option<State>,
     /// The secrets, once they exist.

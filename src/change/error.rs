@@ -105,6 +105,9 @@ pub enum ChangeError {
         #[source]
         cause: Box<ChangeError>,
     },
+    /// The engine lacks images, and there is no bundle to load them from.
+    #[error("the engine lacks images of the release, and no bundle was given")]
+    NoBundle,
     /// A line of the journal names a step that this lfctl does not know.
     #[error("the journal names step `{step}`, which this lfctl cannot undo")]
     UnknownStep {

@@ -9,7 +9,7 @@ use crate::stack::{Stack, Stage};
 /// Bytes that an engine takes in a second on a slow disk.
 const LOAD_RATE: u64 = 60 << 20;
 /// Seconds that most migrations take on an empty database.
-const MIGRATION: u64 = 20;
+pub(super) const MIGRATION: u64 = 20;
 
 /// The plan that brings `stack` up from what was observed. A run that breaks
 /// off is resumed: nothing served before.
@@ -46,7 +46,7 @@ pub fn plan(stack: &Stack, observed: &Observed) -> Plan<Step> {
     plan
 }
 
-fn loading(observed: &Observed) -> Estimate {
+pub(super) fn loading(observed: &Observed) -> Estimate {
     let bytes: u64 = observed.needs.iter().map(|need| need.bytes).sum();
     Estimate {
         disk: observed.needs.clone(),
@@ -55,14 +55,14 @@ fn loading(observed: &Observed) -> Estimate {
     }
 }
 
-fn seconds(seconds: u64) -> Estimate {
+pub(super) fn seconds(seconds: u64) -> Estimate {
     Estimate {
         seconds: Some(seconds),
         ..Estimate::default()
     }
 }
 
-fn push_stage(plan: &mut Plan<Step>, stack: &Stack, stage: Stage, observed: &Observed) {
+pub(super) fn push_stage(plan: &mut Plan<Step>, stack: &Stack, stage: Stage, observed: &Observed) {
     let fit = |name: &str| {
         let fit = observed.containers.get(name).copied();
         fit.unwrap_or(Fit::Wrong)

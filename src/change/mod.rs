@@ -24,8 +24,9 @@ mod step;
 mod steps;
 mod stop;
 pub mod uninstall;
+pub mod upgrade;
 
-pub use blueprint::Blueprint;
+pub use blueprint::{Blueprint, SiteInput};
 pub use bring_up::BringUp;
 pub use error::{ChangeError, JobLog};
 pub use step::Step;

@@ -97,7 +97,7 @@ pub async fn observe<E: ContainerEngine>(
         containers.insert(service.name.clone(), fit);
     }
     let record = match &change.before {
-        Some(state) if state.current.bundle == change.bundle.digest() => match state.status {
+        Some(state) if state.current.bundle == change.target.bundle => match state.status {
             Status::Installed => Record::Complete,
             // What was written down before its secrets were is written again.
             Status::Installing if state.fingerprints != change.fingerprints() => Record::None,
@@ -114,7 +114,10 @@ pub async fn observe<E: ContainerEngine>(
     Ok(Observed {
         images,
         needs,
-        release_recorded: release::is_recorded(change.paths, change.bundle)?,
+        release_recorded: match change.bundle {
+            Some(bundle) => release::is_recorded(change.paths, bundle)?,
+            None => true,
+        },
         site_written: on_disk(&change.appliance.site_path()).as_deref()
             == Some(change.target.site_text.as_str()),
         secrets_complete: change.appliance.secrets()?.as_ref() == Some(&change.secrets),
@@ -171,10 +174,10 @@ async fn disk_needs<E: ContainerEngine>(
     held: &BTreeMap<String, bool>,
     volumes: &BTreeMap<String, bool>,
 ) -> Result<Vec<DiskNeed>, ChangeError> {
-    let manifest = change.bundle.manifest();
-    let missing = manifest
-        .images
-        .iter()
+    let images = change.bundle.map(|bundle| &bundle.manifest().images);
+    let missing = images
+        .into_iter()
+        .flatten()
         .filter(|(key, _)| !held.get(*key).copied().unwrap_or(false))
         .map(|(_, image)| image);
     let route = LoadRoute::of(change.facts);

@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Phase, Step as StepValue};
+use crate::appliance::journal::COMMIT;
 
-/// One step of an install. Every step may be run again.
+/// One step of an install, an upgrade or a rollback. Every step may be run again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "step", content = "of", rename_all = "kebab-case")]
 pub enum Step {
     /// Write down what is about to be installed.
     Intend,
+    /// Write down the generation that is to run.
+    StageGeneration,
     /// Send the images that the engine lacks.
     LoadImages,
     /// Write `site.toml`.
@@ -35,6 +38,10 @@ pub enum Step {
     ProbeEvent,
     /// Write `state.json`.
     Commit,
+    /// Stop and remove the container of a service that is not wanted any more.
+    RemoveService(String),
+    /// Remove a tag from an image that no kept generation uses.
+    RemoveTag(String),
     /// Write down on the host that the release was taken, with what its signer
     /// says of other keys.
     RecordRelease,
@@ -44,6 +51,7 @@ impl StepValue for Step {
     fn id(&self) -> String {
         match self {
             Self::Intend => "intend".to_owned(),
+            Self::StageGeneration => "stage-generation".to_owned(),
             Self::LoadImages => "load".to_owned(),
             Self::WriteSite => "write-site".to_owned(),
             Self::WriteSecrets => "write-secrets".to_owned(),
@@ -55,7 +63,9 @@ impl StepValue for Step {
             Self::CheckSchemas => "check-schemas".to_owned(),
             Self::ProbeVersion => "probe:version".to_owned(),
             Self::ProbeEvent => "probe:event".to_owned(),
-            Self::Commit => "commit".to_owned(),
+            Self::Commit => COMMIT.to_owned(),
+            Self::RemoveService(name) => format!("remove:{name}"),
+            Self::RemoveTag(name) => format!("remove-image:{name}"),
             Self::RecordRelease => "record-release".to_owned(),
         }
     }
@@ -63,6 +73,7 @@ impl StepValue for Step {
     fn label(&self) -> String {
         match self {
             Self::Intend => "record what is to be installed".to_owned(),
+            Self::StageGeneration => "write down the generation to come".to_owned(),
             Self::LoadImages => "load images".to_owned(),
             Self::WriteSite => "write site.toml".to_owned(),
             Self::WriteSecrets => "generate secrets".to_owned(),
@@ -75,14 +86,16 @@ impl StepValue for Step {
             Self::ProbeVersion => "ask web for its version".to_owned(),
             Self::ProbeEvent => "send an event and read it back".to_owned(),
             Self::Commit => "record the installed release".to_owned(),
+            Self::RemoveService(name) => format!("remove {name}, which the release does not have"),
+            Self::RemoveTag(name) => format!("remove image {name}"),
             Self::RecordRelease => "record the release on this host".to_owned(),
         }
     }
 
     fn phase(&self) -> Phase {
         match self {
-            Self::Intend | Self::LoadImages => Phase::Stage,
-            Self::RecordRelease => Phase::Settle,
+            Self::Intend | Self::StageGeneration | Self::LoadImages => Phase::Stage,
+            Self::RemoveService(_) | Self::RemoveTag(_) | Self::RecordRelease => Phase::Settle,
             _ => Phase::Window,
         }
     }

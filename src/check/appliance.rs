@@ -6,6 +6,7 @@ use super::change::change;
 use super::outcome::{Cause, Outcome, Unknown, want};
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
+use crate::bundle::manifest::{SchemaChange, UpgradeWay};
 use crate::facts::{Change, Facts};
 use crate::report::finding::Remedy;
 
@@ -179,10 +180,10 @@ fn lives_elsewhere(facts: &Facts, change: &Change, state: &State) -> Option<Outc
 
 pub(super) fn already_installed(facts: &Facts) -> Result<Outcome, Unknown> {
     let change = change(facts)?;
-    let installed = change
-        .recorded
-        .as_ref()
-        .filter(|state| state.status == Status::Installed && state.current.bundle != change.bundle);
+    let installed = change.recorded.as_ref().filter(|state| {
+        let is_another = state.current.bundle != change.bundle;
+        state.status == Status::Installed && is_another && !change.is_upgrade
+    });
     let Some(state) = installed else {
         return Ok(Outcome::pass(
             "no other bundle is installed under this name",
@@ -197,11 +198,53 @@ pub(super) fn already_installed(facts: &Facts) -> Result<Outcome, Unknown> {
             "installed {} from {}, this bundle holds {} and is {}",
             state.current.release, state.current.bundle, change.manifest.release, change.bundle
         ),
-        Remedy::text(
-            "install it beside under another name with `--name`; this lfctl does not upgrade in \
-             place",
+        Remedy::command(
+            "upgrade it, or install the bundle beside it with another `--name`",
+            format!(
+                "lfctl upgrade --offline --name {} BUNDLE",
+                facts.subject.name
+            ),
         ),
     ))
+}
+
+pub(super) fn upgrade_path(facts: &Facts) -> Result<Outcome, Unknown> {
+    let change = change(facts)?;
+    let installed = change
+        .recorded
+        .as_ref()
+        .filter(|state| change.is_upgrade && state.status == Status::Installed);
+    let Some(state) = installed else {
+        return Ok(Outcome::pass("nothing is replaced"));
+    };
+    let (before, after) = (&state.current.release, &change.manifest.release);
+    let rules = &change.manifest.upgrade;
+    // The same release from another bundle changes no database.
+    if before.version != after.version && !rules.allow(&before.version) {
+        let ranges: Vec<_> = rules.from.iter().map(ToString::to_string).collect();
+        let from = match ranges.as_slice() {
+            [] => "no release".to_owned(),
+            ranges => ranges.join(" or "),
+        };
+        return Ok(Outcome::blocking(
+            format!("{after} cannot replace {before}"),
+            format!("the bundle upgrades from {from}"),
+            Remedy::text("bring the bundle of a release between them, and upgrade to that first"),
+        ));
+    }
+    match rules.path(&before.version, &after.version) {
+        (UpgradeWay::Rolling, SchemaChange::Additive) => Ok(Outcome::pass(format!(
+            "from {} to {}: the old release serves while the databases are migrated",
+            before.version, after.version
+        ))),
+        _ => Ok(Outcome::blocking(
+            format!("{before} must stand still while its databases become those of {after}"),
+            "the bundle calls this way cold or its migrations destructive",
+            Remedy::text(
+                "this lfctl upgrades only where the old release can work on the new schema",
+            ),
+        )),
+    }
 }
 
 pub(super) fn other_release_line(facts: &Facts) -> Result<Outcome, Unknown> {

@@ -44,6 +44,7 @@ pub(super) fn first() -> Facts {
     let change = Change {
         manifest: manifest(),
         bundle: Digest::of(b"bundle"),
+        is_upgrade: false,
         recorded: None,
         existing: Existing {
             networks: names("lf-internal"),
@@ -97,6 +98,7 @@ pub(super) fn kept() -> Facts {
         site: None,
         listen: "0.0.0.0:8080".parse().unwrap(),
         schemas: BTreeMap::new(),
+        schema_change: crate::stack::release::SchemaChange::Additive,
         made_by: "install".to_owned(),
         at: updated,
     };

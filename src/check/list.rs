@@ -62,6 +62,12 @@ pub const CHECKS: &[Check] = &[
         appliance::already_installed,
     ),
     Check::new(
+        "upgrade.path",
+        "the bundle may replace the release that runs",
+        Before,
+        appliance::upgrade_path,
+    ),
+    Check::new(
         "appliance.other-release-line",
         "the data belongs to the release line of the bundle",
         Before,

@@ -1,6 +1,5 @@
 //! `lfctl install`: from a bundle to a running, proven stack.
 
-use std::fmt::Write;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
@@ -9,29 +8,23 @@ use fs_err as fs;
 use super::accept::{AcceptArg, signer};
 use super::args::{BaseArg, BundleArg, NameArg};
 use super::failure::{Failure, Kind};
-use super::findings::{refuse, refuse_if_blocked};
 use super::signal::unless_asked_to_stop;
-use super::{Context, changing, wizard};
+use super::survey::{print_plan, secrets, survey};
+use super::update_check::judge_update_check;
+use super::{Context, changing, recover, wizard};
 use crate::appliance::Appliance;
 use crate::appliance::state::Status;
 use crate::bundle::open::Bundle;
-use crate::change::observe;
-use crate::change::plan::{Plan, Step as _};
+use crate::change::observed::Observed;
+use crate::change::plan::Plan;
 use crate::change::runner::Purpose;
-use crate::change::{Blueprint, BringUp, Step as ChangeStep, install, update_check};
-use crate::check::{self, Examination};
+use crate::change::{Blueprint, BringUp, SiteInput, Step as ChangeStep, install};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
-use crate::facts::existing::Existing;
-use crate::facts::subject::Secrets;
-use crate::facts::{self, Change, DiskNeed, Subject};
 use crate::host::audit::{self, Deed};
-use crate::langfuse::UpdateVerdict;
-use crate::report::event::{Level, Outcome, Step, notice};
-use crate::stack::secret::SecretStore;
-use crate::stack::site::{SiteConfig, TlsMaterial};
+use crate::report::event::{Level, notice};
+use crate::stack::release::SchemaChange;
 use crate::sys::host;
-use crate::transfer::load::missing_layers;
 use crate::transfer::plan as images;
 
 /// Arguments of `lfctl install`.
@@ -57,13 +50,6 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// What the operator decided, in both forms.
-struct Site {
-    config: SiteConfig,
-    text: String,
-    tls: Option<TlsMaterial>,
-}
-
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let appliance = Appliance::named(&context.paths, &self.name.name)?;
@@ -75,31 +61,32 @@ impl Args {
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
-        let secrets_now = secrets(&appliance, &bundle, &site.config)?;
+        let secrets_now = secrets(&appliance, bundle.stack(), &site.config)?;
         let mut change = BringUp {
             engine: &engine,
             facts: &facts,
             appliance: &appliance,
             paths: &context.paths,
-            bundle: &bundle,
+            command: "install",
+            bundle: Some(&bundle),
             bases: &bases,
-            target: Blueprint {
-                appliance: appliance.name().to_owned(),
-                stack: bundle.stack().clone(),
-                site: site.config,
-                site_text: site.text,
-                tls: site.tls,
-                images: images::known(&engine, &bundle, &facts, before.as_ref()).await?,
-            },
+            target: Blueprint::of_bundle(
+                appliance.name(),
+                &bundle,
+                site,
+                images::known(&engine, &bundle, &facts, before.as_ref()).await?,
+            ),
+            previous: None,
+            schema_change: SchemaChange::Additive,
             secrets: secrets_now,
             before,
             reporter: context.reporter.as_ref(),
         };
-        let found = survey(&change).await?;
+        let found = survey(&change, install_plan).await?;
         if self.dry_run {
             print_plan(context, &found)?;
         }
-        refuse_if_blocked(context, &found.examination)?;
+        found.refuse_if_blocked(context)?;
         if self.dry_run {
             return Ok(());
         }
@@ -118,12 +105,13 @@ impl Args {
             return judge_update_check(&change).await;
         }
         let _lock = appliance.lock()?;
+        recover::before_change(context, &engine, &facts, &appliance).await?;
         // Another lfctl may have been at work until now: look again, and never
         // write secrets over those that it made.
         change.before = appliance.state()?;
-        change.secrets = secrets(&appliance, &bundle, &change.target.site)?;
-        let found = survey(&change).await?;
-        refuse(&found.examination.findings())?;
+        change.secrets = secrets(&appliance, bundle.stack(), &change.target.site)?;
+        let found = survey(&change, install_plan).await?;
+        found.refuse()?;
         exceptions.write_down(context, &bundle)?;
         let deed = |result: String| Deed {
             command: "install".to_owned(),
@@ -166,7 +154,7 @@ impl Args {
         Ok(())
     }
 
-    fn site(&self, appliance: &Appliance, bundle: &Bundle) -> Result<Site, Failure> {
+    fn site(&self, appliance: &Appliance, bundle: &Bundle) -> Result<SiteInput, Failure> {
         let written = appliance.site_path();
         let (text, from) = match &self.site {
             Some(path) => (read_site(path)?, path.clone()),
@@ -185,26 +173,14 @@ impl Args {
                 ));
             }
         };
-        let config = SiteConfig::parse_for(&text, bundle.stack())
-            .map_err(|source| Failure::site(&from, &source))?;
-        let tls = config
-            .tls
-            .as_ref()
-            .map(|files| -> Result<_, Failure> {
-                let certificate = fs::read_to_string(&files.certificate)?;
-                let key = fs::read_to_string(&files.key)?;
-                TlsMaterial::parse(&certificate, &key)
-                    .map_err(|source| Failure::site(&from, &source))
-            })
-            .transpose()?;
-        Ok(Site { config, text, tls })
+        Ok(SiteInput::parse(&from, text, bundle.stack())?)
     }
 }
 
 /// Bytes of the largest `site.toml`.
 const SITE_LIMIT: u64 = 1 << 20;
 
-fn read_site(path: &Path) -> Result<String, Failure> {
+pub(super) fn read_site(path: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path)?;
     file.take(SITE_LIMIT + 1).read_to_end(&mut bytes)?;
@@ -221,145 +197,11 @@ fn read_site(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text"))
 }
 
-/// What is there, what that means, and what is to be done about it.
-struct Survey {
-    plan: Plan<ChangeStep>,
-    needs: Vec<DiskNeed>,
-    examination: Examination,
+fn install_plan<E>(change: &BringUp<'_, E>, observed: &Observed) -> Plan<ChangeStep> {
+    install::plan(&change.target.stack, observed)
 }
 
-async fn survey<E: ContainerEngine>(change: &BringUp<'_, E>) -> Result<Survey, Failure> {
-    let existing = observe::existing(change).await?;
-    let observed = observe::observe(change, &existing).await?;
-    let needs = observed.needs.clone();
-    let subject = subject(change);
-    let planned = planned(change, existing, needs.clone()).await?;
-    let facts = facts::before(change.facts, subject, planned).await;
-    Ok(Survey {
-        examination: check::examine(&facts, &check::before()),
-        plan: install::plan(change.bundle.stack(), &observed),
-        needs,
-    })
-}
-
-fn secrets(
-    appliance: &Appliance,
-    bundle: &Bundle,
-    site: &SiteConfig,
-) -> Result<SecretStore, Failure> {
-    let rules = &bundle.stack().secrets;
-    let mut secrets = appliance.secrets()?.unwrap_or_default();
-    secrets.merge(&site.secrets, rules)?;
-    secrets.generate_missing(rules)?;
-    Ok(secrets)
-}
-
-/// The appliance as it would be after the install.
-fn subject<E: ContainerEngine>(change: &BringUp<'_, E>) -> Subject {
-    let (appliance, before) = (change.appliance, change.before.as_ref());
-    let on_record = before.map(|state| state.fingerprints.clone());
-    let stored = appliance.secrets_path().exists().then_some(&change.secrets);
-    let (bundle, site) = (change.bundle, &change.target.site);
-    Subject {
-        name: appliance.name().to_owned(),
-        site: Some(site.into()),
-        secrets: Secrets::compare(stored, &on_record.unwrap_or_default()),
-        redactor: site.redactor(&change.secrets),
-        status: before.map(|state| state.status),
-        unfinished: appliance.journal().unfinished().into(),
-        updated: before.map(|state| state.updated),
-        ..Subject::of_bundle(bundle.manifest(), bundle.stack(), appliance.dir())
-    }
-}
-
-/// What the install is about to do.
-async fn planned<E: ContainerEngine>(
-    change: &BringUp<'_, E>,
-    existing: Existing,
-    needs: Vec<DiskNeed>,
-) -> Result<Change, Failure> {
-    let bundle = change.bundle;
-    let gateway = &bundle.stack().langfuse.gateway;
-    let sources = images::sources(bundle, change.bases)?;
-    Ok(Change {
-        manifest: bundle.manifest().clone(),
-        bundle: bundle.digest(),
-        recorded: change.before.clone(),
-        port: observe::port(&existing, gateway, change.target.site.listen)?,
-        existing,
-        needs,
-        missing: missing_layers(change.engine, change.facts, &sources).await?,
-    })
-}
-
-fn print_plan(context: &Context, found: &Survey) -> Result<(), Failure> {
-    let Survey {
-        plan,
-        needs,
-        examination,
-    } = found;
-    let mut text = String::new();
-    for planned in &plan.steps {
-        let mark = if planned.done { "same" } else { "do  " };
-        let _ = writeln!(text, "  {mark} {}", planned.step.label());
-    }
-    for need in needs {
-        let free = need.free.map_or("unknown".to_owned(), |free| {
-            indicatif::HumanBytes(free).to_string()
-        });
-        let _ = writeln!(
-            text,
-            "{}: {} for {}, {free} free",
-            need.path,
-            indicatif::HumanBytes(need.bytes),
-            need.purpose
-        );
-    }
-    let document = serde_json::json!({
-        "steps": plan.steps, "disk": needs,
-        "findings": examination.findings(), "checks": examination.checks,
-    });
-    context.print_event("plan", &document, &text)
-}
-
-/// The mission's own question, asked of what was just installed.
-async fn judge_update_check<E: ContainerEngine>(change: &BringUp<'_, E>) -> Result<(), Failure> {
-    let step = Step::start(
-        change.reporter,
-        "probe:update-check",
-        "let web call its update check",
-    );
-    let check = update_check(change).await?;
-    let detail = format!("{}, {} ms", check.verdict, check.elapsed_ms);
-    if check.verdict == UpdateVerdict::Graceful {
-        step.finish(Outcome::Done, Some(detail));
-        return Ok(());
-    }
-    step.finish(Outcome::Failed, Some(detail));
-    if let UpdateVerdict::Slow | UpdateVerdict::Unproven = check.verdict {
-        notice(
-            change.reporter,
-            Level::Warning,
-            "install.update-check",
-            format!(
-                "the update check does not fail as it should: {}",
-                check.verdict
-            ),
-        );
-        return Ok(());
-    }
-    Err(Failure::new(
-        Kind::Blocked,
-        format!(
-            "{} is installed and runs, but its update check does not fail as it must: {}",
-            change.bundle.manifest().release,
-            check.verdict
-        ),
-    )
-    .hint("see what answers it: `lfctl doctor --only egress.update-check`"))
-}
-
-fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
+pub(super) fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
     debug_assert!(matches!(
         change
             .appliance
@@ -372,8 +214,7 @@ fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
     let lines = [
         format!(
             "{} runs at {}",
-            change.bundle.manifest().release,
-            change.target.site.url
+            change.target.release, change.target.site.url
         ),
         format!(
             "sign in as {}; the password is `admin-password` in {}",

@@ -11,6 +11,7 @@ pub mod completions;
 pub mod doctor;
 pub mod failure;
 mod findings;
+pub mod history;
 pub mod install;
 pub mod inventory;
 pub mod key;
@@ -18,10 +19,15 @@ pub mod logs;
 pub mod parts;
 pub mod password;
 mod place;
+pub mod recover;
+pub mod rollback;
 mod signal;
 pub mod status;
+mod survey;
 pub mod trust;
 pub mod uninstall;
+mod update_check;
+pub mod upgrade;
 pub mod verify;
 mod wizard;
 
@@ -88,6 +94,14 @@ enum Command {
     Trust(trust::Command),
     /// Install Langfuse from a bundle, offline
     Install(Box<install::Args>),
+    /// Replace the running release by that of a bundle, offline; goes back by itself if it fails
+    Upgrade(Box<upgrade::Args>),
+    /// Go back to the generation before
+    Rollback(rollback::Args),
+    /// Show what was installed, upgraded and rolled back
+    History(history::Args),
+    /// Finish or undo a change that broke off
+    Recover(recover::Args),
     /// Write down which images this host has, for a smaller next bundle
     Inventory(inventory::Args),
     /// Check a bundle, or what runs of it
@@ -227,6 +241,10 @@ impl Command {
             Self::Key(command) => command.name(),
             Self::Trust(command) => command.name(),
             Self::Install(_) => "install",
+            Self::Upgrade(_) => "upgrade",
+            Self::Rollback(_) => "rollback",
+            Self::History(_) => "history",
+            Self::Recover(_) => "recover",
             Self::Inventory(_) => "inventory",
             Self::Verify(_) => "verify",
             Self::Status(_) => "status",
@@ -242,11 +260,12 @@ impl Command {
     fn streams(&self) -> bool {
         match self {
             Self::Bundle(command) => command.streams(),
-            Self::Install(_) => true,
+            Self::Install(_) | Self::Upgrade(_) | Self::Rollback(_) | Self::Recover(_) => true,
             Self::Uninstall(args) => !args.is_dry_run(),
             Self::Key(_)
             | Self::Trust(_)
             | Self::Inventory(_)
+            | Self::History(_)
             | Self::Verify(_)
             | Self::Status(_)
             | Self::Doctor(_)
@@ -262,6 +281,10 @@ impl Command {
             Self::Key(command) => command.run(context),
             Self::Trust(command) => command.run(context),
             Self::Install(args) => Box::pin(args.run(context)).await,
+            Self::Upgrade(args) => Box::pin(args.run(context)).await,
+            Self::Rollback(args) => Box::pin(args.run(context)).await,
+            Self::History(args) => args.run(context),
+            Self::Recover(args) => Box::pin(args.run(context)).await,
             Self::Inventory(args) => args.run(context).await,
             Self::Verify(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,

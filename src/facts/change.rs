@@ -18,6 +18,8 @@ pub struct Change {
     pub manifest: BundleManifest,
     /// Digest of its `index.json`.
     pub bundle: Digest,
+    /// Whether it replaces what runs.
+    pub is_upgrade: bool,
     /// What is recorded of the appliance.
     pub recorded: Option<State>,
     /// What exists under the names that the appliance wants.

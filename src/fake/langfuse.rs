@@ -13,6 +13,7 @@ use std::time::Duration;
 pub struct FakeLangfuse {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
+    version: Arc<Mutex<String>>,
 }
 
 impl FakeLangfuse {
@@ -26,7 +27,8 @@ impl FakeLangfuse {
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&stop);
-        let version = version.to_owned();
+        let version = Arc::new(Mutex::new(version.to_owned()));
+        let answers = Arc::clone(&version);
         let traces = Mutex::new(BTreeSet::new());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -34,10 +36,20 @@ impl FakeLangfuse {
                     return;
                 }
                 // A client that goes away is its own matter.
-                let _ = stream.and_then(|stream| serve(stream, &version, &traces));
+                let _ = stream.and_then(|stream| serve(stream, &answers, &traces));
             }
         });
-        Ok(Self { address, stop })
+        Ok(Self {
+            address,
+            stop,
+            version,
+        })
+    }
+
+    /// Answers as another version from now on.
+    pub fn become_version(&self, version: &str) {
+        let mut answers = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        version.clone_into(&mut answers);
     }
 
     /// Where it answers.
@@ -54,12 +66,17 @@ impl Drop for FakeLangfuse {
     }
 }
 
-fn serve(mut stream: TcpStream, version: &str, traces: &Mutex<BTreeSet<String>>) -> io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    version: &Mutex<String>,
+    traces: &Mutex<BTreeSet<String>>,
+) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let (head, body) = request(&mut stream)?;
     let path = head.split(' ').nth(1).unwrap_or_default();
     let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
     let (status, answer) = if path.starts_with("/api/public/health") {
+        let version = version.lock().unwrap_or_else(PoisonError::into_inner);
         (200, format!(r#"{{"status":"OK","version":"{version}"}}"#))
     } else if path.starts_with("/api/public/otel") {
         let ids = body.split(r#""traceId":""#).skip(1);

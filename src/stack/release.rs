@@ -21,3 +21,14 @@ impl std::fmt::Display for Release {
         write!(f, "{} {}", self.name, self.version)
     }
 }
+
+/// What a release does to the databases of the one before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaChange {
+    /// The release before can work on them.
+    #[default]
+    Additive,
+    /// It cannot: going back takes the data from before.
+    Destructive,
+}

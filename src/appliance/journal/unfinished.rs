@@ -6,6 +6,9 @@ use super::record::{Entry, OnBreak, Record, RunOutcome, StepOutcome};
 use crate::oci::digest::Digest;
 use crate::stack::release::Release;
 
+/// Id of the step that commits a change.
+pub const COMMIT: &str = "commit";
+
 /// The last run, when it did not reach its goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
@@ -66,6 +69,7 @@ pub(super) fn unfinished(entries: &[Entry]) -> Option<Unfinished> {
                 if *outcome != StepOutcome::Failed {
                     run.step = None;
                 }
+                run.committed |= step == COMMIT && *outcome == StepOutcome::Done;
                 if matches!(outcome, StepOutcome::AlreadyDone | StepOutcome::Skipped) {
                     run.to_undo.retain(|(id, _)| id != step);
                 }

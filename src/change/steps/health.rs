@@ -6,6 +6,7 @@ use super::BringUp;
 use crate::change::error::ChangeError;
 use crate::change::runner::Done;
 use crate::engine::{Container, ContainerEngine, ContainerState, HealthState};
+use crate::stack::Service;
 
 const POLL: Duration = Duration::from_millis(300);
 /// Lines of a log that go into an error.
@@ -13,8 +14,12 @@ pub(super) const LOG_LINES: usize = 25;
 
 impl<E: ContainerEngine> BringUp<'_, E> {
     pub(super) async fn await_healthy(&mut self, name: &str) -> Result<Done, ChangeError> {
-        let service = self.target.service(name)?;
-        let container = self.names().container(name);
+        self.await_service(self.target.service(name)?).await?;
+        Ok(Done::now())
+    }
+
+    pub(super) async fn await_service(&self, service: &Service) -> Result<(), ChangeError> {
+        let container = self.names().container(&service.name);
         let limit = Duration::from_secs(service.health.wait_seconds);
         let begun = Instant::now();
         let mut restarts_before = None;
@@ -23,12 +28,12 @@ impl<E: ContainerEngine> BringUp<'_, E> {
             let restarts = seen.as_ref().map_or(0, |container| container.restarts);
             let fresh = restarts.saturating_sub(*restarts_before.get_or_insert(restarts));
             match verdict(seen.as_ref(), fresh) {
-                Verdict::Healthy => return Ok(Done::now()),
+                Verdict::Healthy => return Ok(()),
                 Verdict::Waiting if begun.elapsed() < limit => tokio::time::sleep(POLL).await,
                 verdict => {
                     let why = self.explain(seen.as_ref(), verdict, limit).await;
                     return Err(ChangeError::Unhealthy {
-                        service: name.to_owned(),
+                        service: service.name.clone(),
                         why,
                     });
                 }

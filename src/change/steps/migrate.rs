@@ -20,6 +20,14 @@ impl<E: ContainerEngine> BringUp<'_, E> {
         Ok(left.is_some())
     }
 
+    /// Lets a migration that runs come to its end, and removes its container.
+    pub(super) async fn remove_job(&mut self) -> Result<(), ChangeError> {
+        if self.await_job().await? {
+            self.engine.remove(&self.names().job()).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn migrate(&mut self) -> Result<Done, ChangeError> {
         let job = self.target.render_job(&self.secrets)?;
         let name = job.spec.name.clone();

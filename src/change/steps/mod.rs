@@ -22,6 +22,7 @@ impl<E: ContainerEngine> Actions for BringUp<'_, E> {
     async fn run(&mut self, step: &Step, run: &str) -> Result<Done, ChangeError> {
         let result = match step {
             Step::Intend => self.intend(run),
+            Step::StageGeneration => self.stage_generation(),
             Step::LoadImages => self.load_images(run).await,
             Step::WriteSite => self.write_site(),
             Step::WriteSecrets => self.write_secrets(),
@@ -34,6 +35,8 @@ impl<E: ContainerEngine> Actions for BringUp<'_, E> {
             Step::ProbeVersion => self.probe_version().await,
             Step::ProbeEvent => self.probe_event().await,
             Step::Commit => self.commit(run),
+            Step::RemoveService(name) => self.retire_service(name).await,
+            Step::RemoveTag(tag) => self.remove_tag(tag).await,
             Step::RecordRelease => self.record_release(),
         };
         result.map_err(|error| match error {
@@ -48,19 +51,24 @@ impl<E: ContainerEngine> Actions for BringUp<'_, E> {
 
     async fn undo(&mut self, step: &Step) -> Result<(), ChangeError> {
         match step {
-            Step::StartService(name) => self.remove_service(name).await,
+            Step::StartService(name) => self.put_back_service(name).await,
             Step::CreateNetwork(name) => Ok(self.engine.remove_network(name).await?),
             Step::CreateVolume(name) => Ok(self.engine.remove_volume(name).await?),
+            Step::WriteSite => self.undo_write_site(),
+            Step::Migrate => self.remove_job().await,
+            // What is staged stays for the next attempt; secrets are only added
+            // to; a schema that is migrated additively serves the old release.
             Step::Intend
+            | Step::StageGeneration
             | Step::LoadImages
-            | Step::WriteSite
             | Step::WriteSecrets
             | Step::AwaitHealthy(_)
-            | Step::Migrate
             | Step::CheckSchemas
             | Step::ProbeVersion
             | Step::ProbeEvent
             | Step::Commit
+            | Step::RemoveService(_)
+            | Step::RemoveTag(_)
             | Step::RecordRelease => Ok(()),
         }
     }

@@ -5,16 +5,17 @@ use jiff::Timestamp;
 use super::BringUp;
 use crate::appliance::generation::{Generation, Kept, stack_bytes};
 use crate::appliance::state::{EnginePlace, Recorded, SCHEMA, State, Status};
+use crate::bundle::open::Bundle;
 use crate::change::error::ChangeError;
 use crate::change::release;
 use crate::change::runner::Done;
+use crate::host::Host;
 use crate::oci::digest::Digest;
 use crate::stack::Schema;
 
 impl<E> BringUp<'_, E> {
     /// The generation that this change makes.
     fn generation(&self) -> Result<Generation, ChangeError> {
-        let manifest = self.bundle.manifest();
         let target = &self.target;
         let site = Some(Digest::of(target.site_text.as_bytes()));
         let number = match &self.before {
@@ -25,15 +26,16 @@ impl<E> BringUp<'_, E> {
         let last = |schema: &Schema| (schema.service.clone(), schema.last.clone());
         Ok(Generation {
             number,
-            release: manifest.release.clone(),
-            bundle: self.bundle.digest(),
-            key: self.bundle.key_id().map(|key| key.to_string()),
+            release: target.release.clone(),
+            bundle: target.bundle,
+            key: target.key.clone(),
             images: target.images.clone(),
             stack: Digest::of(&stack_bytes(&target.stack)?),
             site,
             listen: target.site.listen,
             schemas: target.stack.schemas.iter().map(last).collect(),
-            made_by: "install".to_owned(),
+            schema_change: self.schema_change,
+            made_by: self.command.to_owned(),
             at: Timestamp::now(),
         })
     }
@@ -42,7 +44,7 @@ impl<E> BringUp<'_, E> {
     fn goes_on_with(&self, state: &State) -> bool {
         let current = &state.current;
         let site = Some(Digest::of(self.target.site_text.as_bytes()));
-        let is_same = current.bundle == self.bundle.digest() && current.site == site;
+        let is_same = current.bundle == self.target.bundle && current.site == site;
         is_same || state.status == Status::Installing
     }
 
@@ -51,7 +53,7 @@ impl<E> BringUp<'_, E> {
         let mut highest_counters = before
             .map(|state| state.highest_counters.clone())
             .unwrap_or_default();
-        let release = &self.bundle.manifest().release;
+        let release = &self.target.release;
         // Raised before anything runs: an install that breaks off after its
         // migration has already changed the data.
         let highest = highest_counters.entry(release.name.clone()).or_default();
@@ -76,19 +78,35 @@ impl<E> BringUp<'_, E> {
             fingerprints: self.fingerprints(),
             updated: Timestamp::now(),
         };
-        self.appliance.keep_generation(
-            &record.current,
-            &Kept {
-                stack: &self.target.stack,
-                site: Some(&self.target.site_text),
-                head: Some(&self.bundle.head()?),
-            },
-        )?;
+        self.keep(&record.current)?;
         let state = State {
             record,
             stack: self.target.stack.clone(),
         };
         Ok(self.appliance.write_state(&state)?)
+    }
+
+    fn keep(&self, generation: &Generation) -> Result<(), ChangeError> {
+        let head = self.bundle.map(Bundle::head).transpose()?;
+        let kept = Kept {
+            stack: &self.target.stack,
+            site: Some(&self.target.site_text),
+            head: head.as_deref(),
+        };
+        Ok(self.appliance.keep_generation(generation, &kept)?)
+    }
+
+    /// Writes the generation down before anything of it runs.
+    pub(super) fn stage_generation(&mut self) -> Result<Done, ChangeError> {
+        self.keep(&self.generation()?)?;
+        Ok(Done::now())
+    }
+
+    pub(super) fn undo_write_site(&mut self) -> Result<(), ChangeError> {
+        let Some(previous) = &self.previous else {
+            return Ok(());
+        };
+        Ok(self.appliance.write_site(&previous.site_text)?)
     }
 
     pub(super) fn intend(&mut self, run: &str) -> Result<Done, ChangeError> {
@@ -125,7 +143,15 @@ impl<E> BringUp<'_, E> {
     }
 
     pub(super) fn record_release(&mut self) -> Result<Done, ChangeError> {
-        release::record(self.paths, self.reporter, self.bundle)?;
+        match self.bundle {
+            Some(bundle) => release::record(self.paths, self.reporter, bundle)?,
+            // What its signer says of keys waits for the bundle.
+            None if self.target.key.is_some() => {
+                let host = Host::lock(self.paths)?;
+                host.record(&self.target.release, self.target.bundle)?;
+            }
+            None => return Ok(Done::already()),
+        }
         Ok(Done::now())
     }
 

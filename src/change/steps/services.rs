@@ -1,6 +1,7 @@
 //! Making, starting and removing the containers of services.
 
 use super::BringUp;
+use crate::change::blueprint::Blueprint;
 use crate::change::error::ChangeError;
 use crate::change::observe::fits;
 use crate::change::runner::Done;
@@ -10,8 +11,13 @@ use crate::render::{self, Rendered};
 
 impl<E: ContainerEngine> BringUp<'_, E> {
     pub(super) async fn start_service(&mut self, name: &str) -> Result<Done, ChangeError> {
-        let service = self.target.service(name)?;
-        let rendered = self.target.render(service, &self.secrets)?;
+        self.start_as(&self.target, name).await
+    }
+
+    /// Brings a service to what `blueprint` makes of it.
+    async fn start_as(&self, blueprint: &Blueprint, name: &str) -> Result<Done, ChangeError> {
+        let service = blueprint.service(name)?;
+        let rendered = blueprint.render(service, &self.secrets)?;
         if let Some(container) = self.engine.container(&rendered.spec.name).await? {
             if fits(&container, &rendered.spec) {
                 return Ok(Done::already());
@@ -28,6 +34,38 @@ impl<E: ContainerEngine> BringUp<'_, E> {
         Ok(Done::now())
     }
 
+    /// Takes back what [`Self::start_service`] did: the container from before
+    /// runs and is healthy again, or there is none.
+    pub(super) async fn put_back_service(&mut self, name: &str) -> Result<(), ChangeError> {
+        let previous = self.previous.as_ref();
+        if let Some(previous) = previous
+            && let Some(service) = previous.stack.service(name)
+        {
+            self.start_as(previous, name).await?;
+            return self.await_service(service).await;
+        }
+        let name = self.names().container(name);
+        Ok(self.engine.remove(&name).await?)
+    }
+
+    /// Stops and removes the container of a service that is not wanted any
+    /// more.
+    pub(super) async fn retire_service(&mut self, name: &str) -> Result<Done, ChangeError> {
+        let container = self.engine.container(&self.names().container(name)).await?;
+        let Some(container) = container else {
+            return Ok(Done::already());
+        };
+        let known = self
+            .previous
+            .as_ref()
+            .and_then(|one| one.stack.service(name));
+        if let Some(service) = known {
+            stop::stop(self.engine, &container, &service.stop).await?;
+        }
+        self.engine.remove(&container.name).await?;
+        Ok(Done::now())
+    }
+
     pub(super) async fn launch(&self, rendered: &Rendered) -> Result<(), ChangeError> {
         let name = &rendered.spec.name;
         self.engine.create(&rendered.spec).await?;
@@ -36,10 +74,5 @@ impl<E: ContainerEngine> BringUp<'_, E> {
             self.engine.upload(name, tar).await?;
         }
         Ok(self.engine.start(name).await?)
-    }
-
-    pub(super) async fn remove_service(&mut self, name: &str) -> Result<(), ChangeError> {
-        let name = self.names().container(name);
-        Ok(self.engine.remove(&name).await?)
     }
 }

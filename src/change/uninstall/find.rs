@@ -58,10 +58,17 @@ pub async fn find<E: ContainerEngine>(
     let mut shared = Vec::new();
     for sibling in appliance.siblings()? {
         let state = sibling.state()?.filter(|s| s.status != Status::Uninstalled);
-        shared.extend(state.iter().flat_map(images).flat_map(|i| i.tags.clone()));
+        if let Some(state) = state {
+            let images = images(&sibling, &state)?;
+            shared.extend(images.into_iter().flat_map(|image| image.tags));
+        }
     }
     let mut tags = Vec::new();
-    for image in state.iter().flat_map(|state| images(state)) {
+    let images = match state {
+        Some(state) => images(appliance, state)?,
+        None => Vec::new(),
+    };
+    for image in images {
         for tag in &image.tags {
             let held = engine.image(tag).await?;
             let is_ours = held.is_some_and(|held| held.id == image.id);
@@ -79,10 +86,15 @@ pub async fn find<E: ContainerEngine>(
     })
 }
 
-/// The images of the current and of the previous generation.
-fn images(state: &State) -> impl Iterator<Item = &InstalledImage> {
+/// The images of all generations on record, those that were only staged
+/// included.
+fn images(appliance: &Appliance, state: &State) -> Result<Vec<InstalledImage>, ChangeError> {
+    let older = appliance.generations()?;
     let generations = std::iter::once(&state.current).chain(&state.previous);
-    generations.flat_map(|generation| generation.images.values())
+    let all = generations.chain(&older);
+    Ok(all
+        .flat_map(|generation| generation.images.values().cloned())
+        .collect())
 }
 
 fn names(names: impl Iterator<Item = String>) -> Vec<String> {

@@ -71,6 +71,7 @@ impl Args {
         let sources = images::sources(&bundle, &bases)?;
         let missing = missing_layers(&engine, &facts, &sources).await?;
         let change = Change {
+            is_upgrade: false,
             manifest: bundle.manifest().clone(),
             bundle: bundle.digest(),
             recorded: None,

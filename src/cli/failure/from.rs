@@ -266,6 +266,8 @@ impl From<ChangeError> for Failure {
                 .hint("the release from before runs; see `lfctl doctor`"),
             ChangeError::RollbackFailed { .. } => Self::from_error(Kind::RollbackFailed, &error)
                 .hint("remove what stands in the way, then go on with `lfctl recover`"),
+            ChangeError::NoBundle => Self::from_error(Kind::Failed, &error)
+                .hint("load them from the bundle of the release: `lfctl bundle load BUNDLE`"),
             ChangeError::UnknownStep { .. } => Self::from_error(Kind::Failed, &error)
                 .hint("use the lfctl that began the change, or a later one"),
         }

@@ -149,6 +149,7 @@ impl Host {
             site: None,
             listen: ([127, 0, 0, 1], self.port).into(),
             schemas: BTreeMap::new(),
+            schema_change: lfctl::stack::release::SchemaChange::Additive,
             made_by: "install".to_owned(),
             at: jiff::Timestamp::now(),
         };
