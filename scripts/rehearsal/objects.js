@@ -1,10 +1,10 @@
 'use strict';
-// Runs inside of web: puts raw events and files into the blob store, and prints the SQL of the files' rows.
+// Runs inside of web: prints a tar archive of raw events and files, below `objects/` with their keys, and of the SQL
+// that makes the files known.
 const { createHash, createCipheriv } = require('crypto');
-const { Bucket } = require('/app/lib/s3.js');
+const { mediaPath = 'bucket_path' } = require('/app/lib/release.js');
 
 const [project, rows] = [process.argv[2], Number(process.argv[3])];
-const PARALLEL = 24;
 const FILE_BYTES = 30_000;
 const md5 = (text) => createHash('md5').update(text).digest('hex');
 
@@ -35,40 +35,39 @@ function file(f) {
   return { id, hash, content, key: `${process.env.LANGFUSE_S3_MEDIA_UPLOAD_PREFIX ?? ''}${project}/${id}.png` };
 }
 
-async function put(bucket, key, content) {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await bucket.put(key, content);
-    } catch (error) {
-      if (attempt === 5) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
-    }
-  }
+// One entry of a tar archive.
+function entry(name, content) {
+  const body = Buffer.from(content);
+  const header = Buffer.alloc(512);
+  const cut = name.length > 100 ? name.indexOf('/', name.length - 101) : -1;
+  header.write(name.slice(cut + 1), 0, 100);
+  if (cut > 0) header.write(name.slice(0, cut), 345, 155);
+  header.write('0000644\0' + '0001750\0' + '0001750\0', 100);
+  header.write(`${body.length.toString(8).padStart(11, '0')}\0${(1767225600).toString(8).padStart(11, '0')}\0        0`, 124);
+  header.write('ustar\x0000', 257);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return Buffer.concat([header, body, Buffer.alloc((512 - (body.length % 512)) % 512)]);
 }
 
 async function main() {
-  const events = new Bucket(process.env);
-  const media = new Bucket({ ...process.env, LANGFUSE_S3_MEDIA_UPLOAD_ENDPOINT: process.env.LANGFUSE_S3_EVENT_UPLOAD_ENDPOINT }, 'MEDIA_UPLOAD');
-  const objects = Math.floor(rows / 50);
-  const files = Math.floor(rows / 1000);
+  const out = (chunk) => process.stdout.write(chunk) || new Promise((resolve) => process.stdout.once('drain', resolve));
+  for (let t = 0; t < Math.floor(rows / 50); t++) {
+    const [key, content] = rawEvent(t);
+    await out(entry(`objects/${key}`, content));
+  }
   const sql = [];
-  let next = 0;
-  const work = async () => {
-    for (let n = next++; n < objects + files; n = next++) {
-      if (n < objects) await put(events, ...rawEvent(n));
-      else {
-        const { id, hash, content, key } = file(n - objects);
-        await put(media, key, content);
-        const values = [id, project, hash, key, media.bucket, 'image/png'].map((value) => `'${value}'`).join(', ');
-        sql.push(`INSERT INTO media (id, project_id, sha_256_hash, bucket_path, bucket_name, content_type, content_length, uploaded_at, upload_http_status)
-          VALUES (${values}, ${FILE_BYTES}, now(), 200) ON CONFLICT DO NOTHING;`);
-        sql.push(`INSERT INTO trace_media (id, project_id, trace_id, observation_id, media_id, field)
-          VALUES ('filled-${n - objects}', '${project}', '${md5(`trace${n - objects}`)}', '', '${id}', 'input') ON CONFLICT DO NOTHING;`);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, work));
-  process.stdout.write(`BEGIN;\n${sql.join('\n')}\nCOMMIT;\n`);
+  for (let f = 0; f < Math.floor(rows / 1000); f++) {
+    const { id, hash, content, key } = file(f);
+    await out(entry(`objects/${key}`, content));
+    const values = [id, project, hash, key, process.env.LANGFUSE_S3_MEDIA_UPLOAD_BUCKET, 'image/png'].map((value) => `'${value}'`).join(', ');
+    sql.push(`INSERT INTO media (id, project_id, sha_256_hash, ${mediaPath}, bucket_name, content_type, content_length, uploaded_at, upload_http_status)
+      VALUES (${values}, ${FILE_BYTES}, now(), 200) ON CONFLICT DO NOTHING;`);
+    sql.push(`INSERT INTO trace_media (id, project_id, trace_id, observation_id, media_id, field)
+      VALUES ('filled-${f}', '${project}', '${md5(`trace${f}`)}', '', '${id}', 'input') ON CONFLICT DO NOTHING;`);
+  }
+  await out(entry('media.sql', `BEGIN;\n${sql.join('\n')}\nCOMMIT;\n`));
+  await out(Buffer.alloc(1024));
 }
 
 main().catch((error) => {

@@ -1,6 +1,8 @@
 'use strict';
 // Put and get of one object and URLs that let others do it, signed with AWS Signature Version 4.
 const { createHash, createHmac } = require('crypto');
+const http = require('http');
+const https = require('https');
 
 const sha256 = (data) => createHash('sha256').update(data).digest('hex');
 const timestamp = () => new Date().toISOString().replace(/[-:]|\.\d{3}/g, '');
@@ -8,6 +10,27 @@ const hmac = (key, data) => createHmac('sha256', key).update(data).digest();
 
 // As encodeURIComponent, but for the characters that a signature wants encoded, too.
 const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+
+const agents = { 'http:': new http.Agent({ keepAlive: true, maxSockets: 50 }), 'https:': new https.Agent({ keepAlive: true, maxSockets: 50 }) };
+
+// With connections that are kept, as the AWS SDK has them; one that the store had closed meanwhile is opened again.
+function send(endpoint, method, host, path, headers, body, isAgain = false) {
+  return new Promise((resolve, reject) => {
+    const [hostname, port] = [host.replace(/:\d+$/, ''), endpoint.port];
+    const { request: open } = endpoint.protocol === 'https:' ? https : http;
+    const request = open({ agent: agents[endpoint.protocol], hostname, port, method, path, headers: { ...headers, host } });
+    request.on('error', (error) => {
+      if (request.reusedSocket && error.code === 'ECONNRESET' && !isAgain) send(endpoint, method, host, path, headers, body, true).then(resolve, reject);
+      else reject(error);
+    });
+    request.on('response', (response) => {
+      const chunks = [];
+      response.on('data', (chunk) => chunks.push(chunk)).on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode, text: Buffer.concat(chunks).toString() }));
+    });
+    request.end(body);
+  });
+}
 
 class Bucket {
   // One of the three groups of variables: EVENT_UPLOAD, MEDIA_UPLOAD, BATCH_EXPORT.
@@ -28,8 +51,8 @@ class Bucket {
     return this.request('PUT', key, body);
   }
 
-  async get(key) {
-    return (await this.request('GET', key, '')).text();
+  get(key) {
+    return this.request('GET', key, '');
   }
 
   // A URL for one request; the headers that it must carry are part of the signature.
@@ -54,13 +77,10 @@ class Bucket {
 
   async request(method, key, body) {
     const { host, path } = this.place(this.endpoint, key);
-    const response = await fetch(`${this.endpoint.protocol}//${host}${path}`, {
-      method,
-      headers: this.sign(method, host, path, sha256(body)),
-      body: method === 'PUT' ? body : undefined,
-    });
-    if (!response.ok) throw new Error(`S3 ${method} ${response.status}: ${(await response.text()).slice(0, 300)}`);
-    return response;
+    const headers = { ...this.sign(method, host, path, sha256(body)), 'content-length': Buffer.byteLength(body) };
+    const { status, text } = await send(this.endpoint, method, host, path, headers, body);
+    if (status < 200 || status > 299) throw new Error(`S3 ${method} ${status}: ${text.slice(0, 300)}`);
+    return text;
   }
 
   sign(method, host, path, hash) {
