@@ -114,6 +114,7 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     let trace = "0af7651916cd43dd8448eb211c80319c";
     send_event(&host, &keys, trace);
     await_event(&host, &keys, trace);
+    a_client_loses_nothing(&host);
     blob_store::takes_and_gives_files_by_signed_urls(&host, &keys);
     blob_store::lets_its_siblings_at_one_bucket_only(&host);
     blob_store::holds_events_for_a_replay(&host, &keys, trace);
@@ -207,6 +208,23 @@ fn an_appliance_is_installed_proven_kept_and_removed() {
     assert!(!host.state_dir().exists());
     assert_eq!(rehearsal_images(), "");
     audit_log_holds(&host);
+}
+
+/// With the client that upgrades are measured by.
+fn a_client_loses_nothing(host: &Host) {
+    let client = format!("{}/scripts/rehearsal/client", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(client)
+        .args(["--url", &format!("http://127.0.0.1:{}", host.port)])
+        .arg("--secrets")
+        .arg(host.state_dir().join("secrets.toml"))
+        .args(["--rate", "20", "--seconds", "5"])
+        .args(["--slow", "2", "--slow-seconds", "3"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", both(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["due"], 100, "{report}");
+    assert!(report["read_back"].as_u64() > Some(100), "{report}");
 }
 
 /// Makes the host remember that it took a newer release.

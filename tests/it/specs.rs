@@ -1,5 +1,6 @@
 //! The bundle specs: what becomes of them, down to each variable.
 
+mod broken;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
