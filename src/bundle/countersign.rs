@@ -17,7 +17,7 @@ use crate::oci::archive::{ArchiveError, open_file};
 use crate::sign::{KeyId, SecretKey, SignError};
 
 /// Bytes of the largest signature file.
-const LIMIT: u64 = 4 << 10;
+const LIMIT: u64 = 16 << 10;
 /// Signatures that are read.
 const MOST: usize = 64;
 const EXTENSION: &str = ".minisig";
@@ -99,7 +99,7 @@ mod tests {
         put(&here, "a.tar.parts.minisig", b"list");
         put(&here, "a.tar.minisig", b"none");
         put(&here, "b.tar.0123456789ABCDEF.minisig", b"other");
-        put(&here, "a.tar.0000000000000001.minisig", &[b'x'; 5000]);
+        put(&here, "a.tar.0000000000000001.minisig", &vec![b'x'; 20_000]);
         put(&there, "a.tar.FFFFFFFFFFFFFFFF.minisig", b"\xff");
         fs::create_dir(here.join("a.tar.0000000000000002.minisig")).unwrap();
         let more = [here.clone(), there, dir.path().join("nowhere")];

@@ -1,5 +1,7 @@
 //! The host: memory, CPUs, disks, clock, port.
 
+use std::net::IpAddr;
+
 use indicatif::HumanBytes;
 use jiff::{SignedDuration, Timestamp};
 
@@ -299,5 +301,33 @@ pub(super) fn port(facts: &Facts) -> Result<Outcome, Unknown> {
         message,
         "as the kernel says",
         remedy,
+    ))
+}
+
+/// The public URL is what Langfuse writes into mails and redirects.
+pub(super) fn url(facts: &Facts) -> Result<Outcome, Unknown> {
+    let site = facts.subject.site.as_ref();
+    let site = site.ok_or_else(|| Unknown::new("nothing is installed"))?;
+    let host = site.authority().rsplit_once(':');
+    let host = host.filter(|(_, port)| port.parse::<u16>().is_ok());
+    let host = host.map_or_else(|| site.authority(), |(host, _)| host);
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_here = address.map_or_else(
+        |_| host == "localhost" || host.ends_with(".localhost"),
+        |address| address.is_loopback() || address.is_unspecified(),
+    );
+    let (listen, url) = (site.listen, &site.url);
+    let evidence = format!("`url` is {url}, `listen` is {listen}");
+    if !is_here || listen.ip().is_loopback() {
+        return Ok(Outcome::pass(evidence));
+    }
+    Ok(Outcome::warning(
+        "others can connect, and the address that Langfuse gives them leads to their own machine",
+        evidence,
+        Remedy::command(
+            "write the name of this host, as others know it, into `url` in site.toml; or \
+             127.0.0.1 into `listen` if it is for this host alone",
+            "hostname --fqdn",
+        ),
     ))
 }

@@ -169,6 +169,12 @@ pub const CHECKS: &[Check] = &[
     )
     .on(ENGINE),
     Check::new(
+        "host.url",
+        "the address in site.toml is one that others can use",
+        Both,
+        host::url,
+    ),
+    Check::new(
         "bundle.old",
         "the bundle is less than half a year old",
         Before,

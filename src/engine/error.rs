@@ -15,6 +15,15 @@ pub enum EngineError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The engine that Docker's own client drives cannot be this one.
+    #[error("engine that {origin} chooses cannot be used")]
+    Chosen {
+        /// What chose it.
+        origin: String,
+        /// Why it cannot be used.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The engine answered with an error.
     #[error("engine refused to {action}: {message}")]
     Refused {

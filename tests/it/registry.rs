@@ -34,6 +34,7 @@ mod redirects;
 mod resume;
 mod room;
 mod sbom;
+mod tls;
 
 const APP: &str = "docker.io/rehearsal/app:1.0.0";
 const GATEWAY: &str = "quay.io/rehearsal/gateway:1.0.0";

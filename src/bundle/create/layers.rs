@@ -201,6 +201,7 @@ async fn pass_on(
 fn missing(digest: Digest, problem: &str) -> CreateError {
     CreateError::Layer {
         digest,
+        image: String::new(),
         problem: problem.to_owned(),
     }
 }
@@ -215,6 +216,10 @@ async fn store<T: Send + 'static>(
     fetch: impl AsyncFnOnce(u64, Sender<Bytes>) -> Result<(), CreateError>,
 ) -> Result<(Digest, Stored<T>), CreateError> {
     let Job { slot, file } = job;
+    let of_image = |error: CreateError| match origin.sources.get(&slot.digest) {
+        Some(reference) => error.within(reference),
+        None => error,
+    };
     let place = match file {
         Some((file, marks)) => {
             let slot = slot.clone();
@@ -253,8 +258,9 @@ async fn store<T: Send + 'static>(
     // The first of these is the reason of those behind it, which only know
     // that bytes are missing.
     fetched?;
-    let sum = Some(placed?);
-    Ok((slot.digest, Stored { sum, ..inflated? }))
+    let sum = Some(placed.map_err(of_image)?);
+    let stored = inflated.map_err(of_image)?;
+    Ok((slot.digest, Stored { sum, ..stored }))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! stored twice, and nothing that looks finished exists before the bundle was
 //! opened again and verified.
 
+mod error;
 mod layers;
 mod output;
 mod pipeline;
@@ -14,13 +15,15 @@ mod resume;
 mod source;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indicatif::HumanBytes;
 use jiff::Timestamp;
 use semver::Version;
 
+pub use self::error::CreateError;
+use self::error::of_image;
 use self::output::{Output, Written};
 use self::resolve::{Resolved, resolve};
 use self::resume::Marks;
@@ -32,16 +35,11 @@ use super::documents::trusted_comment;
 use super::layout::{Contents, Delta, LayerSlot, LayoutError, Planned, Unsigned};
 use super::lock::{Lock, Locked};
 use super::manifest::Platform;
-use super::open::OpenError;
-use super::parts::PartError;
 use super::receipt::Receipt;
 use super::sbom::{self, Bom, LayerContent};
-use super::spec::{BundleSpec, SpecError, parse_platform, tagged};
-use crate::engine::{EngineError, EngineKind};
+use super::spec::{BundleSpec, parse_platform, tagged};
 use crate::oci::digest::Digest;
-use crate::oci::image::ImageError;
-use crate::oci::local::LocalError;
-use crate::oci::registry::{self, RegistryError};
+use crate::oci::registry;
 use crate::report::event::{Level, Reporter, notice};
 use crate::sign::SecretKey;
 
@@ -82,127 +80,6 @@ pub struct Created {
     pub platform: String,
     /// What the references stood for.
     pub lock: Locked,
-}
-
-/// Why no bundle was made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CreateError {
-    /// The spec does not fit the wish.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// The platform is none of the spec's.
-    #[error("choose one of the spec's platforms: {}", .0.join(", "))]
-    Platform(Vec<String>),
-    /// The bundle would need a newer lfctl than the one that makes it.
-    #[error("bundle is for lfctl {0} or later, which has to make it as well")]
-    NewerLfctl(Version),
-    /// The lock is for other platforms.
-    #[error("lock is for {found}, the bundle for {wanted}")]
-    LockPlatform {
-        /// Platforms of the lock.
-        found: String,
-        /// Platform of the bundle.
-        wanted: String,
-    },
-    /// The base is for another platform.
-    #[error("base `{name}` is for {found}, the bundle for {wanted}")]
-    BasePlatform {
-        /// The base.
-        name: String,
-        /// Its platform.
-        found: String,
-        /// Platform of the bundle.
-        wanted: String,
-    },
-    /// The lock does not know an image of the spec.
-    #[error("lock does not name `{0}`")]
-    NotLocked(String),
-    /// A tag points at another image than the lock says.
-    #[error("`{reference}` moved: it is now {found}, locked is {locked}")]
-    Moved {
-        /// The reference.
-        reference: String,
-        /// Digest in the lock.
-        locked: Digest,
-        /// Digest in the registry.
-        found: Digest,
-    },
-    /// A registry failed.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// An image on this machine cannot be taken.
-    #[error(transparent)]
-    Local(#[from] LocalError),
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The engine does not have an image.
-    #[error("{engine} has no image `{reference}`")]
-    NotInEngine {
-        /// Which engine.
-        engine: EngineKind,
-        /// The image.
-        reference: String,
-    },
-    /// An image cannot be bundled.
-    #[error("image `{reference}` cannot be bundled")]
-    Image {
-        /// The image.
-        reference: String,
-        /// Why.
-        #[source]
-        source: ImageError,
-    },
-    /// A layer is not what its image says.
-    #[error("layer {digest} is not what its image says: {problem}")]
-    Layer {
-        /// The layer.
-        digest: Digest,
-        /// In what way.
-        problem: String,
-    },
-    /// A layer is right, but its content cannot be listed.
-    #[error("cannot read the packages in layer {digest}")]
-    Scan {
-        /// The layer.
-        digest: Digest,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The packages are too many to be listed.
-    #[error("cannot list the packages of the images")]
-    Bom(#[source] io::Error),
-    /// The bundle cannot be laid out or signed.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// The file cannot be written.
-    #[error("cannot write the bundle")]
-    Write(#[source] io::Error),
-    /// What was written does not verify.
-    #[error("bundle did not verify after it was written")]
-    Verify(#[source] OpenError),
-    /// The bundle cannot be cut into parts.
-    #[error("cannot cut the bundle into parts")]
-    Parts(#[from] PartError),
-    /// A worker thread died.
-    #[error("a worker thread died")]
-    Worker(#[from] tokio::task::JoinError),
-}
-
-impl CreateError {
-    /// Whether the same command may go on with what was pulled.
-    fn can_go_on(&self) -> bool {
-        match self {
-            Self::Registry(_) | Self::Engine(_) => true,
-            Self::Write(error) => matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
-            _ => false,
-        }
-    }
 }
 
 /// Room that is reserved for the list of packages before anything is pulled,
@@ -316,6 +193,16 @@ async fn fill(
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
     let mut sums = BTreeMap::new();
     for (digest, stored) in stored {
+        if let Some(size) = stored.is_swollen(planned.slots(), &digest) {
+            let image = origin.sources.get(&digest).map(tagged);
+            let text = format!(
+                "layer {digest}{} inflates from {} to {}: every host that loads it needs that room",
+                of_image(&image.unwrap_or_default()),
+                HumanBytes(size),
+                HumanBytes(stored.unpacked),
+            );
+            notice(reporter, Level::Warning, "create.layer-inflates", text);
+        }
         unpacked.insert(digest, stored.unpacked);
         sums.extend(stored.sum.map(|sum| (digest, sum)));
         contents.extend(stored.scanned.map(|content| (digest, content)));

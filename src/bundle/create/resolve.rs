@@ -9,9 +9,9 @@ use super::source::Source;
 use super::{CreateError, Options, PARALLEL};
 use crate::bundle::lock::Locked;
 use crate::bundle::manifest::Platform;
-use crate::bundle::spec::{BundleSpec, SpecError, parse_reference};
+use crate::bundle::spec::{BundleSpec, SpecError, parse_reference, tagged};
 use crate::oci::digest::Digest;
-use crate::oci::image::Image;
+use crate::oci::image::{Image, ImageError, MOST_LAYERS};
 use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
 
 /// Images by their key in the spec.
@@ -123,6 +123,12 @@ async fn resolve_one(
         None => None,
     };
     let image = source.image(&reference, platform).await?;
+    if image.layers.len() > MOST_LAYERS {
+        return Err(CreateError::Image {
+            reference: tagged(&reference),
+            source: ImageError::TooManyLayers(image.layers.len()),
+        });
+    }
     let found = Digest::of(&image.manifest);
     if let Some(locked) = locked
         && locked != found

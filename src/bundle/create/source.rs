@@ -108,6 +108,7 @@ impl Source {
             Self::Layout(layout) => read_file(layout.path(blob.digest), blob, sink, advance).await,
             Self::Engine(_) => Err(CreateError::Layer {
                 digest: blob.digest,
+                image: String::new(),
                 problem: "an engine hands out no single layer".to_owned(),
             }),
         }

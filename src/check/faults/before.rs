@@ -107,6 +107,16 @@ pub(super) const FIRST: &[Case] = &[
         "host.clock",
         WARN,
     ),
+    (
+        |f| site(f).url = "http://localhost:8080".to_owned(),
+        "host.url",
+        WARN,
+    ),
+    (
+        |f| site(f).url = "https://[::1]".to_owned(),
+        "host.url",
+        WARN,
+    ),
     (|f| port(f, PortState::InUse), "host.port", BLOCK),
     (|f| port(f, PortState::NotLocal), "host.port", BLOCK),
     (|f| port(f, PortState::Denied), "host.port", WARN),

@@ -36,6 +36,11 @@ pub(super) const HOST: &[Case] = &[
         BLOCK,
     ),
     (
+        |f| f.subject.site.as_mut().unwrap().url = "http://127.0.0.1:8080".to_owned(),
+        "host.url",
+        WARN,
+    ),
+    (
         |f| f.now = updated(f) - jiff::Span::new().hours(1),
         "host.clock",
         BLOCK,

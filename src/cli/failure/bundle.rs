@@ -319,6 +319,17 @@ impl From<CreateError> for Failure {
                 "find out who moved the tag; if it is meant to be, run without `--locked` to \
                  write a new lock",
             ),
+            CreateError::Mislabelled { ref image, .. } => Self::from_error(Kind::Config, &error)
+                .hint(format!(
+                    "let Docker read it, which goes by the bytes: `docker pull {image}`, and bundle \
+                     it from there with `--from docker`; or have it pushed again"
+                )),
+            CreateError::TooLarge { ref image, .. } => Self::from_error(Kind::Config, &error).hint(
+                format!(
+                    "find the file that makes it so large, often `/var/log/lastlog` after a \
+                     `useradd` with a large uid, and build `{image}` without it"
+                ),
+            ),
             CreateError::Layer { .. } => Self::from_error(Kind::NotTrusted, &error),
             CreateError::Verify(error) => {
                 own_output(error, "bundle did not verify after it was written")

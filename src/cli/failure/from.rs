@@ -28,6 +28,23 @@ const MEDIUM: &str = "see that the medium can be read, then run the command agai
 
 const ROOM: &str = "make room on that filesystem, then run the command again";
 
+const ADDRESSES: &str = "the engine has no address range left for a network: remove networks \
+    that nothing uses (`docker network prune`), or give Docker more in `/etc/docker/daemon.json`, \
+    such as `{\"default-address-pools\": [{\"base\": \"10.213.0.0/16\", \"size\": 24}]}`, and \
+    restart it; Podman has `default_subnet_pools` in `/etc/containers/containers.conf`";
+
+/// Whether an engine says, in any of its versions' words, that it has no
+/// range of addresses for another network.
+fn has_no_addresses(said: &str) -> bool {
+    [
+        "non-overlapping IPv4 address pool",
+        "address pools have been fully subnetted",
+        "could not find free subnet from subnet pools",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
+}
+
 impl Failure {
     /// A `site.toml` that cannot work; `from` says where it came from.
     pub fn site(from: &Path, error: &SiteError) -> Self {
@@ -52,8 +69,16 @@ impl From<EngineError> for Failure {
                 "start the engine (`systemctl start docker`) or name its socket with \
                  `--engine unix:///path/to.sock`",
             ),
+            EngineError::Chosen { .. } => failure.hint(
+                "take the Docker of this host with `--engine docker`, or name a socket with \
+                 `--engine unix:///path/to.sock`; `docker context use default` and \
+                 `unset DOCKER_HOST DOCKER_CONTEXT` take the choice back",
+            ),
             EngineError::Refused { .. } if chain(&error).contains("no space left") => {
                 failure.hint(ROOM)
+            }
+            EngineError::Refused { .. } if has_no_addresses(&chain(&error)) => {
+                failure.hint(ADDRESSES)
             }
             EngineError::Foreign { kind, ref name, .. } => failure.hint(format!(
                 "choose another name with `--name`, or remove the {kind} `{name}` yourself if \
@@ -309,6 +334,15 @@ mod tests {
         let full = hints(refused("mkdir /var/lib/docker/a: no space left on device").into());
         assert!(full.contains("make room"), "{full}");
         assert_eq!(hints(refused("no such container").into()), "");
+        for words in [
+            "could not find an available, non-overlapping IPv4 address pool among the defaults to \
+             assign to the network",
+            "all predefined address pools have been fully subnetted",
+            "could not find free subnet from subnet pools",
+        ] {
+            let hint = hints(refused(words).into());
+            assert!(hint.contains("default-address-pools"), "{hint}");
+        }
         let denied = hints(denied().into());
         assert!(
             denied.contains("as root") && !denied.contains("systemctl"),

@@ -1,7 +1,8 @@
 //! Finding the socket that answers.
 //!
-//! Only unix sockets are ever opened. The order is the one the engines' own
-//! clients use, so that lfctl drives the engine the operator sees.
+//! Only unix sockets are ever opened. What the operator chose for Docker's own
+//! client is the only one that counts, so that lfctl drives the engine that
+//! the operator sees.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::net::UnixStream;
 use tower_service::Service;
 
 use super::Docker;
+use super::context;
 use super::read;
 use crate::engine::{EngineError, EngineKind, EngineTarget, ParseTargetError};
 
@@ -65,7 +67,7 @@ impl Docker {
 }
 
 async fn connect(target: &EngineTarget) -> Result<Docker, EngineError> {
-    let paths = candidates(target, |name| std::env::var(name).ok())?;
+    let Candidates { paths, origin } = candidates(target, |name| std::env::var(name).ok())?;
     let mut attempts = Vec::new();
     for path in paths {
         match try_socket(&path).await {
@@ -79,7 +81,10 @@ async fn connect(target: &EngineTarget) -> Result<Docker, EngineError> {
         .collect::<Vec<_>>()
         .join(", ");
     Err(EngineError::Unreachable {
-        socket,
+        socket: match origin {
+            Some(origin) => format!("{socket} ({origin})"),
+            None => socket,
+        },
         source: Box::new(Attempts(attempts)),
     })
 }
@@ -87,6 +92,7 @@ async fn connect(target: &EngineTarget) -> Result<Docker, EngineError> {
 /// A connection that nobody has answered yet.
 fn unanswered(target: &EngineTarget) -> Result<Docker, EngineError> {
     let socket = candidates(target, |name| std::env::var(name).ok())?
+        .paths
         .into_iter()
         .next()
         .unwrap_or_default();
@@ -105,27 +111,72 @@ fn unanswered(target: &EngineTarget) -> Result<Docker, EngineError> {
     })
 }
 
-/// The sockets to try, in order, each once.
+/// The sockets to try.
+#[derive(Debug)]
+struct Candidates {
+    /// In order, each once.
+    paths: Vec<PathBuf>,
+    /// What chose the only one.
+    origin: Option<String>,
+}
+
 fn candidates(
     target: &EngineTarget,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<PathBuf>, EngineError> {
-    let mut paths = Vec::new();
-    let from_variable = match variable("DOCKER_HOST").filter(|text| !text.is_empty()) {
-        Some(text) => match (text.parse::<EngineTarget>(), target) {
-            (Ok(EngineTarget::Socket(path)), _) => Some(path),
-            // The operator's own client talks to another host: installing
-            // here instead would surprise.
-            (Err(source @ ParseTargetError::Remote { .. }), EngineTarget::Auto) => {
-                return Err(EngineError::Unreachable {
-                    socket: "DOCKER_HOST".to_owned(),
-                    source: Box::new(source),
-                });
-            }
-            _ => None,
-        },
-        None => None,
+) -> Result<Candidates, EngineError> {
+    let chosen = match target {
+        EngineTarget::Auto | EngineTarget::Docker => chosen(&variable),
+        _ => Ok(None),
     };
+    match (chosen, target) {
+        // Who names Docker on the command line means the one on this host.
+        (Ok(None), _) | (Err(_), EngineTarget::Docker) => {}
+        (Ok(Some((path, origin))), _) => {
+            return Ok(Candidates {
+                paths: vec![path],
+                origin: Some(origin),
+            });
+        }
+        // Installing here instead of where the operator's own client looks
+        // would surprise.
+        (Err(error), _) => return Err(error),
+    }
+    Ok(Candidates {
+        paths: usual(target, &variable),
+        origin: None,
+    })
+}
+
+/// The socket that Docker's client drives, and what chose it.
+fn chosen(
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<(PathBuf, String)>, EngineError> {
+    let chosen = context::chosen(variable).map_err(|source| EngineError::Chosen {
+        origin: source.origin().to_owned(),
+        source: Box::new(source),
+    })?;
+    let Some(chosen) = chosen else {
+        return Ok(None);
+    };
+    let socket = match chosen.host.parse() {
+        Ok(EngineTarget::Socket(path)) => Ok(path),
+        Ok(_) => Err(ParseTargetError::Unknown {
+            text: chosen.host.clone(),
+        }),
+        Err(source) => Err(source),
+    };
+    match socket {
+        Ok(path) => Ok(Some((path, chosen.origin))),
+        Err(source) => Err(EngineError::Chosen {
+            origin: chosen.origin,
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// Where engines listen, in the order in which their own clients look.
+fn usual(target: &EngineTarget, variable: &impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
     let runtime_dir = variable("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute());
@@ -142,18 +193,12 @@ fn candidates(
     match target {
         EngineTarget::Socket(path) => paths.push(path.clone()),
         EngineTarget::Podman => paths.extend(podman().into_iter().flatten()),
-        EngineTarget::Docker => {
-            paths.extend(from_variable);
-            paths.extend(docker().into_iter().flatten());
-        }
-        EngineTarget::Auto => {
-            paths.extend(from_variable);
-            paths.extend(docker().into_iter().chain(podman()).flatten());
-        }
+        EngineTarget::Docker => paths.extend(docker().into_iter().flatten()),
+        EngineTarget::Auto => paths.extend(docker().into_iter().chain(podman()).flatten()),
     }
     let mut seen = std::collections::BTreeSet::new();
     paths.retain(|path| seen.insert(path.clone()));
-    Ok(paths)
+    paths
 }
 
 /// Opens an engine's socket for a request.
@@ -220,6 +265,7 @@ async fn try_socket(path: &Path) -> Result<Docker, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::docker::context::tests::docker_dir;
 
     fn tried(target: &EngineTarget, variables: &[(&str, &str)]) -> Vec<String> {
         candidates(target, |name| {
@@ -229,6 +275,7 @@ mod tests {
                 .map(|(_, value)| (*value).to_owned())
         })
         .unwrap()
+        .paths
         .into_iter()
         .map(|path| path.display().to_string())
         .collect()
@@ -236,57 +283,75 @@ mod tests {
 
     #[test]
     fn tries_every_local_socket_in_order() {
-        let variables = [
-            ("DOCKER_HOST", "unix:///run/mine.sock"),
-            ("XDG_RUNTIME_DIR", "/run/user/7"),
-        ];
+        let variables = [("XDG_RUNTIME_DIR", "/run/user/7")];
+        let docker = ["/var/run/docker.sock", "/run/user/7/docker.sock"];
+        let podman = ["/run/podman/podman.sock", "/run/user/7/podman/podman.sock"];
         assert_eq!(
             tried(&EngineTarget::Auto, &variables),
-            [
-                "/run/mine.sock",
-                "/var/run/docker.sock",
-                "/run/user/7/docker.sock",
-                "/run/podman/podman.sock",
-                "/run/user/7/podman/podman.sock",
-            ]
+            [docker, podman].concat()
         );
-        assert_eq!(
-            tried(&EngineTarget::Podman, &variables),
-            ["/run/podman/podman.sock", "/run/user/7/podman/podman.sock"]
-        );
+        assert_eq!(tried(&EngineTarget::Docker, &variables), docker);
+        assert_eq!(tried(&EngineTarget::Podman, &variables), podman);
         let socket = EngineTarget::Socket(PathBuf::from("/x"));
         assert_eq!(tried(&socket, &variables), ["/x"]);
     }
 
     #[test]
-    fn no_socket_is_tried_twice() {
-        let variables = [("DOCKER_HOST", "unix:///var/run/docker.sock")];
+    fn the_engine_of_dockers_own_client_is_the_only_one() {
+        let dir = docker_dir(
+            "mine",
+            r#"{"Endpoints":{"docker":{"Host":"unix:///run/c.sock"}}}"#,
+        );
+        let dir = dir.path().to_str().unwrap();
+        let host = [("DOCKER_HOST", "unix:///run/mine.sock")];
+        let context = [("DOCKER_CONFIG", dir), ("DOCKER_CONTEXT", "mine")];
+        for target in [EngineTarget::Auto, EngineTarget::Docker] {
+            assert_eq!(tried(&target, &host), ["/run/mine.sock"]);
+            assert_eq!(tried(&target, &context), ["/run/c.sock"]);
+        }
         assert_eq!(
-            tried(&EngineTarget::Docker, &variables),
-            ["/var/run/docker.sock"]
+            tried(&EngineTarget::Podman, &context),
+            ["/run/podman/podman.sock"]
         );
     }
 
     #[test]
     fn an_engine_elsewhere_is_refused_not_replaced() {
-        let error = candidates(&EngineTarget::Auto, |name| {
-            (name == "DOCKER_HOST").then(|| "tcp://10.0.0.1:2375".to_owned())
-        })
-        .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "no container engine answers on DOCKER_HOST"
+        let away = docker_dir(
+            "away",
+            r#"{"Endpoints":{"docker":{"Host":"ssh://admin@other"}}}"#,
         );
-        let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("tcp://10.0.0.1:2375"), "{source}");
-        // Who names an engine on the command line overrules the variable.
-        assert_eq!(
-            tried(
-                &EngineTarget::Docker,
-                &[("DOCKER_HOST", "tcp://10.0.0.1:2375")]
+        let away = away.path().to_str().unwrap();
+        for (variables, words) in [
+            (
+                &[("DOCKER_HOST", "tcp://10.0.0.1:2375")][..],
+                ["DOCKER_HOST", "tcp://10.0.0.1:2375"],
             ),
-            ["/var/run/docker.sock"]
-        );
+            (
+                &[("DOCKER_HOST", "/run/x.sock")],
+                ["DOCKER_HOST", "/run/x.sock"],
+            ),
+            (
+                &[("DOCKER_CONFIG", away), ("DOCKER_CONTEXT", "away")],
+                ["context `away`", "ssh://admin@other"],
+            ),
+            (
+                &[("DOCKER_CONFIG", away), ("DOCKER_CONTEXT", "gone")],
+                ["context `gone`", "no such context"],
+            ),
+        ] {
+            let found = |name: &str| {
+                let mut all = variables.iter();
+                all.find(|(key, _)| *key == name)
+                    .map(|(_, value)| (*value).to_owned())
+            };
+            let error = candidates(&EngineTarget::Auto, found).unwrap_err();
+            let text = crate::sys::text::chain(&error);
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+            // Who names an engine on the command line overrules it.
+            let local = tried(&EngineTarget::Docker, variables);
+            assert_eq!(local, ["/var/run/docker.sock"]);
+        }
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod call;
 mod client;
 mod connect;
 mod containers;
+mod context;
 mod image;
 mod make;
 mod own;

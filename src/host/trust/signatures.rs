@@ -33,7 +33,8 @@ impl TrustStore {
         let mut signers = vec![self.verify(bytes, signature)?];
         let mut rejected = Vec::new();
         for one in more {
-            let verified = Signature::parse(&one.text).and_then(|sign| self.verify(bytes, &sign));
+            let verified = Signature::parse_tolerant(&one.text);
+            let verified = verified.and_then(|sign| self.verify(bytes, &sign));
             match verified {
                 Ok(key) if signers.contains(&key) => {}
                 Ok(key) => signers.push(key),

@@ -121,7 +121,7 @@ impl TrustedKey {
             Cursor::new(bytes),
             true,
             false,
-            false,
+            signature.may_be_legacy,
         )
         .map_err(|error| SignError::Wrong {
             key: signature.key_id(),
@@ -135,6 +135,9 @@ impl TrustedKey {
 pub struct Signature {
     inner: SignatureBox,
     comment: String,
+    /// Whether it may be over the bytes themselves, as older versions of
+    /// minisign sign.
+    may_be_legacy: bool,
 }
 
 impl fmt::Debug for Signature {
@@ -147,8 +150,8 @@ impl fmt::Debug for Signature {
 }
 
 impl Signature {
-    /// Reads the text of a signature file. Only the one spelling that this
-    /// module writes is accepted.
+    /// Reads the text of a signature file inside a bundle. Only the one
+    /// spelling that this module writes is accepted.
     pub fn parse(text: &str) -> Result<Self, SignError> {
         let malformed = |reason: &str| SignError::MalformedSignature(reason.to_owned());
         let lines: Vec<&str> = text.split('\n').collect();
@@ -171,7 +174,42 @@ impl Signature {
         if !inner.is_prehashed() {
             return Err(malformed("it is of minisign's legacy kind"));
         }
-        Ok(Self { inner, comment })
+        Ok(Self {
+            inner,
+            comment,
+            may_be_legacy: false,
+        })
+    }
+
+    /// Reads the text of a signature file that lies on its own, with the
+    /// tolerance of the `minisign` program: any untrusted comment, any ends of
+    /// lines, anything behind the four lines, minisign's legacy kind.
+    pub fn parse_tolerant(text: &str) -> Result<Self, SignError> {
+        let malformed =
+            || SignError::MalformedSignature("not the four lines that minisign writes".to_owned());
+        let mut lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
+        let [untrusted, signature, trusted, global] =
+            std::array::from_fn(|_| lines.next().unwrap_or_default());
+        let are_lines = SIGNATURE_LINES
+            .iter()
+            .zip([signature, global])
+            .all(|((_, length), line)| line.len() == *length);
+        if !are_lines
+            || !untrusted.starts_with("untrusted comment: ")
+            || !trusted.starts_with("trusted comment: ")
+        {
+            return Err(malformed());
+        }
+        let text =
+            format!("untrusted comment: {UNTRUSTED_COMMENT}\n{signature}\n{trusted}\n{global}\n");
+        let malformed = |error: minisign::PError| SignError::MalformedSignature(error.to_string());
+        let inner = SignatureBox::from_string(&text).map_err(malformed)?;
+        let comment = inner.trusted_comment().map_err(malformed)?;
+        Ok(Self {
+            inner,
+            comment,
+            may_be_legacy: true,
+        })
     }
 
     /// The key it names. Nothing vouches for that until it is verified.

@@ -117,3 +117,36 @@ proptest! {
         let _ = SecretKey::parse(&text, None);
     }
 }
+
+#[test]
+fn a_signature_file_on_its_own_is_read_as_minisign_reads_it() {
+    let new = generate(None).unwrap();
+    let key = SecretKey::parse(new.secret.expose_secret(), None).unwrap();
+    let text = key.sign(b"index", "made by hand").unwrap();
+    for other in [
+        text.clone(),
+        text.replace('\n', "\r\n"),
+        text.replace(UNTRUSTED_COMMENT, "signed by the site team"),
+        text.trim_end().to_owned(),
+        format!("{text}\nanything"),
+    ] {
+        let read = Signature::parse_tolerant(&other).unwrap();
+        assert_eq!(read.trusted_comment(), "made by hand");
+        key.public().verify(b"index", &read).unwrap();
+        key.public().verify(b"other", &read).unwrap_err();
+        assert_eq!(Signature::parse(&other).is_ok(), other == text);
+    }
+    let lie = text.replace("made by hand", "made by me");
+    let read = Signature::parse_tolerant(&lie).unwrap();
+    key.public().verify(b"index", &read).unwrap_err();
+    for wrong in [
+        String::new(),
+        text.replace("untrusted comment", "comment"),
+        text.replace("\ntrusted comment", "\ncomment"),
+        text.replace('\n', "\r"),
+        format!("\u{feff}{text}"),
+        text.lines().take(3).collect::<Vec<_>>().join("\n"),
+    ] {
+        Signature::parse_tolerant(&wrong).unwrap_err();
+    }
+}

@@ -23,9 +23,15 @@ use crate::sys::partial_set::PartialWriter;
 
 /// Bytes of an inflated layer that are held.
 const BUFFER: usize = 512 << 10;
-/// A layer may inflate to this many bytes, and to [`RATIO`] times its size.
+/// A layer may inflate to this many bytes. Nothing inflated is kept, so a large
+/// one costs no more than time.
+const LIMIT: u64 = 256 << 30;
+/// A layer that inflates to more than this, and to [`RATIO`] times its size, is
+/// spoken of: mostly it is a file of zeros that nobody meant to make.
 const ROOM: u64 = 1 << 30;
 const RATIO: u64 = 200;
+/// Bytes at the beginning of a layer that tell what it is.
+const HEAD: usize = 512;
 
 /// Looks at an inflated layer, which is a tar. May stop before its end; what
 /// it fails to understand is its own error and must not hide one of reading.
@@ -40,6 +46,15 @@ pub(super) struct Stored<T> {
     pub(super) unpacked: u64,
     /// What the scan found, if there was one.
     pub(super) scanned: Option<T>,
+}
+
+impl<T> Stored<T> {
+    /// The stored size of a layer that inflates to far more.
+    pub(super) fn is_swollen(&self, slots: &[LayerSlot], digest: &Digest) -> Option<u64> {
+        let slot = slots.iter().find(|slot| slot.digest == *digest)?;
+        let is_swollen = self.unpacked > ROOM && self.unpacked / RATIO > slot.size;
+        is_swollen.then_some(slot.size)
+    }
 }
 
 /// Where the bytes of a layer go.
@@ -107,7 +122,9 @@ pub(super) fn inflate<T>(
     chunks: Receiver<Bytes>,
     scan: Option<Scan<T>>,
 ) -> Result<Stored<T>, CreateError> {
-    let chunks = Chunks::new(chunks);
+    let mut chunks = Chunks::new(chunks);
+    let head = chunks.fill_buf().map_err(CreateError::Write)?;
+    let found = kind_of(&head[..head.len().min(HEAD)]);
     let inflated: Box<dyn Read> = match slot.compression {
         Compression::None => Box::new(chunks),
         Compression::Gzip => Box::new(MultiGzDecoder::new(chunks)),
@@ -115,11 +132,21 @@ pub(super) fn inflate<T>(
     // Inflating and hashing in large pieces takes a fifth less time.
     let mut layer = BufReader::with_capacity(BUFFER, Measured::new(inflated, slot));
     let scanned = scan.map(|scan| scan(&mut layer)).transpose();
-    let (diff_id, unpacked) = layer
-        .into_inner()
-        .finish()
-        .map_err(|error| wrong(slot, format!("it cannot be inflated: {error}")))?;
+    let (diff_id, unpacked) = layer.into_inner().finish().map_err(|error| {
+        if error.kind() == io::ErrorKind::QuotaExceeded {
+            return CreateError::TooLarge {
+                digest: slot.digest,
+                image: String::new(),
+                limit: LIMIT,
+            };
+        }
+        let problem = format!("it cannot be inflated: {error}");
+        mislabelled(slot, found).unwrap_or_else(|| wrong(slot, problem))
+    })?;
     if diff_id != slot.diff_id {
+        if let Some(error) = mislabelled(slot, found) {
+            return Err(error);
+        }
         return Err(wrong(
             slot,
             format!(
@@ -138,9 +165,37 @@ pub(super) fn inflate<T>(
     })
 }
 
+/// What the first bytes of a layer say that it is.
+fn kind_of(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        [b'B', b'Z', b'h', ..] => Some("bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some("xz"),
+        _ if head.get(257..262) == Some(b"ustar") => Some("a plain tar"),
+        _ => None,
+    }
+}
+
+/// The error of a layer whose media type is not that of its bytes.
+fn mislabelled(slot: &LayerSlot, found: Option<&'static str>) -> Option<CreateError> {
+    let said = match slot.compression {
+        Compression::None => "a plain tar",
+        Compression::Gzip => "gzip",
+    };
+    let found = found.filter(|found| *found != said)?;
+    Some(CreateError::Mislabelled {
+        digest: slot.digest,
+        image: String::new(),
+        said,
+        found,
+    })
+}
+
 fn wrong(slot: &LayerSlot, problem: String) -> CreateError {
     CreateError::Layer {
         digest: slot.digest,
+        image: String::new(),
         problem,
     }
 }
@@ -205,7 +260,7 @@ impl Measured {
             hasher: Sha256::new(),
             known: (slot.compression == Compression::None).then_some(slot.digest),
             bytes: 0,
-            limit: slot.size.saturating_mul(RATIO).saturating_add(ROOM),
+            limit: LIMIT,
             failed: None,
         }
     }
@@ -227,10 +282,10 @@ impl Read for Measured {
         let read = self.inner.read(buffer).and_then(|read| {
             self.bytes += read as u64;
             if self.bytes > self.limit {
-                return Err(io::Error::other(format!(
-                    "it grows beyond {} bytes",
-                    self.limit
-                )));
+                return Err(io::Error::new(
+                    io::ErrorKind::QuotaExceeded,
+                    format!("it grows beyond {} bytes", self.limit),
+                ));
             }
             Ok(read)
         });
@@ -245,156 +300,4 @@ impl Read for Measured {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::Compression as Level;
-    use flate2::write::GzEncoder;
-    use std::io::Write;
-    use tokio::sync::mpsc::channel;
-
-    use crate::sys::partial_set::PartialSet;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Level::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn slot(stored: &[u8], inflated: &[u8], compression: Compression) -> LayerSlot {
-        LayerSlot {
-            digest: Digest::of(stored),
-            size: stored.len() as u64,
-            diff_id: Digest::of(inflated),
-            compression,
-            offset: 512,
-        }
-    }
-
-    fn inflated<T>(
-        slot: &LayerSlot,
-        stored: &[u8],
-        scan: Option<Scan<T>>,
-    ) -> Result<Stored<T>, CreateError> {
-        let (sender, chunks) = channel(1000);
-        for chunk in stored.chunks(1000) {
-            sender.try_send(Bytes::copy_from_slice(chunk)).unwrap();
-        }
-        drop(sender);
-        inflate(slot, chunks, scan)
-    }
-
-    fn first_byte(layer: &mut dyn Read) -> io::Result<u8> {
-        let mut byte = [0];
-        layer.read_exact(&mut byte)?;
-        Ok(byte[0])
-    }
-
-    #[test]
-    fn a_scan_that_stops_early_does_not_end_the_check() {
-        let content = b"content".repeat(10_000);
-        for (stored, compression) in [
-            (gzip(&content), Compression::Gzip),
-            (content.clone(), Compression::None),
-        ] {
-            let good = slot(&stored, &content, compression);
-            let found = inflated(&good, &stored, Some(first_byte)).unwrap();
-            assert_eq!((found.unpacked, found.scanned), (70_000, Some(b'c')));
-            let none = inflated(&good, &stored, None::<Scan<()>>).unwrap();
-            assert_eq!((none.unpacked, none.scanned), (70_000, None));
-
-            let mut lie = good;
-            lie.diff_id = Digest::of(b"other");
-            let error = inflated(&lie, &stored, Some(first_byte)).unwrap_err();
-            assert!(
-                error.to_string().contains("the image config says"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_layer_in_several_gzip_members_is_one_layer() {
-        let stored = [gzip(b"one "), gzip(b"two")].concat();
-        let slot = slot(&stored, b"one two", Compression::Gzip);
-        let found = inflated(&slot, &stored, None::<Scan<()>>).unwrap();
-        assert_eq!(found.unpacked, 7);
-    }
-
-    #[test]
-    fn a_cut_off_layer_is_not_hidden_by_a_scan_that_forgives() {
-        fn forgiving(layer: &mut dyn Read) -> io::Result<u64> {
-            io::copy(layer, &mut io::sink()).or(Ok(0))
-        }
-        let stored = gzip(&b"content".repeat(10_000));
-        let cut = &stored[..stored.len() - 9];
-        let slot = slot(cut, b"", Compression::Gzip);
-        let error = inflated(&slot, cut, Some(forgiving)).unwrap_err();
-        assert!(error.to_string().contains("cannot be inflated"), "{error}");
-    }
-
-    #[test]
-    fn a_bomb_is_stopped() {
-        let stored = gzip(&vec![0; 3 << 20]);
-        let bomb = slot(&stored, b"", Compression::Gzip);
-        let decoder = MultiGzDecoder::new(io::Cursor::new(stored));
-        let mut layer = Measured::new(Box::new(decoder), &bomb);
-        assert_eq!(layer.limit, bomb.size * RATIO + ROOM);
-        layer.limit = 1 << 20;
-        let error = layer.finish().unwrap_err();
-        assert!(error.to_string().contains("grows beyond"), "{error}");
-    }
-
-    #[test]
-    fn a_layer_whose_marks_find_no_room_is_placed_all_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("a");
-        let set = PartialSet::whole(&target).unwrap();
-        let marks = Marks::open(&set, &target, &[], None).unwrap();
-        fs_err::create_dir(dir.path().join(".a.marks")).unwrap();
-        let layer = vec![7; 9 << 20];
-        let slot = slot(&layer, b"", Compression::None);
-        let (sender, chunks) = channel(1);
-        sender.try_send(Bytes::from(layer.clone())).unwrap();
-        drop(sender);
-        let (next, passed) = channel(1);
-        drop(passed);
-        let place = Place {
-            file: set.writer(),
-            marks: Arc::new(marks),
-            there: 0,
-        };
-        put(Some(&place), &slot, chunks, &next).unwrap();
-        assert!(
-            !set.writer().keeps(),
-            "nothing says how much of it is there"
-        );
-        set.finish().unwrap();
-        assert!(fs_err::read(target).unwrap()[512..] == layer);
-    }
-
-    #[test]
-    fn bytes_are_placed_and_passed_on_and_a_wrong_digest_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = dir.path().join("a");
-        let set = PartialSet::whole(&target).unwrap();
-        for wanted in [&b"right"[..], b"wrong"] {
-            let slot = slot(wanted, b"", Compression::None);
-            let (sender, chunks) = channel(4);
-            sender.try_send(Bytes::from_static(b"ri")).unwrap();
-            sender.try_send(Bytes::from_static(b"ght")).unwrap();
-            drop(sender);
-            let (next, mut passed) = channel(4);
-            let place = Place {
-                file: set.writer(),
-                marks: Arc::new(Marks::open(&set, &target, &[], None).unwrap()),
-                there: 0,
-            };
-            let placed = put(Some(&place), &slot, chunks, &next);
-            assert_eq!(placed.is_ok(), wanted == b"right");
-            assert_eq!(passed.try_recv().unwrap(), b"ri"[..]);
-            assert_eq!(passed.try_recv().unwrap(), b"ght"[..]);
-        }
-        set.finish().unwrap();
-        assert_eq!(&fs_err::read(target).unwrap()[512..], b"right");
-    }
-}
+mod tests;
