@@ -130,3 +130,39 @@ fn a_package_that_cannot_be_listed_does_not_cost_the_bundle_its_list() {
     assert!(listed.to_string().contains("libc6@2.36-10"), "{listed}");
     assert_eq!(listed["compositions"][0]["aggregate"], "incomplete");
 }
+
+/// The official library of `CycloneDX`, which knows nothing of lfctl.
+#[test]
+#[ignore = "needs a registry and cyclonedx-python-lib"]
+fn a_stock_reader_reads_the_list_and_agrees_on_what_changed() {
+    let desk = two_bundles(&[]);
+    let mut files = Vec::new();
+    for (words, file) in [
+        (&["bundle", "sbom", "old.tar"][..], "old.json"),
+        (&["bundle", "sbom", "new.tar"], "new.json"),
+        (
+            &["bundle", "diff", "old.tar", "new.tar", "--json"],
+            "diff.json",
+        ),
+    ] {
+        let text = desk.lfctl(&[words, &TRUST].concat());
+        fs_err::write(desk.path(file), text).unwrap();
+        files.push(desk.path(file));
+    }
+    let python = std::env::var("LFCTL_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reader/read_sbom.py");
+    let read = || {
+        std::process::Command::new(&python)
+            .arg(script)
+            .args(&files)
+            .output()
+            .unwrap()
+    };
+    let output = read();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // It sees a package that is passed over.
+    let text = fs_err::read_to_string(&files[1]).unwrap();
+    fs_err::write(&files[1], text.replace("2.36-10", "2.36-11")).unwrap();
+    assert!(!read().status.success());
+}

@@ -27,7 +27,7 @@ fn over_tls(open: &LocalRegistry, dir: &Path, name: &str) -> LocalRegistry {
 }
 
 #[test]
-#[ignore = "needs a registry"]
+#[ignore = "needs a registry and openssl"]
 fn each_trouble_with_tls_has_a_hint_of_its_own() {
     let open = pushed();
     let desk = Desk::new();
