@@ -92,7 +92,10 @@ pub enum ImageError {
         config: usize,
     },
     /// A layer that Docker before version 23 cannot inflate.
-    #[error("layer {0} is compressed with zstd, which Docker reads only since version 23")]
+    #[error(
+        "layer {0} is compressed with zstd, which Docker reads only since version 23; only tar and \
+         tar+gzip can be bundled"
+    )]
     Zstd(Digest),
     /// A layer that no registry may hand out.
     #[error("layer {0} may not be distributed: it lies elsewhere, on a server of its owner")]
