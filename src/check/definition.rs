@@ -51,6 +51,9 @@ pub struct Check {
     pub when: When,
     /// The questions it needs answers to.
     pub probes: &'static [Probe],
+    /// Whether it proves what the operator answers for: that nothing leaves, or
+    /// that events arrive. Not having been made is then a failure.
+    pub is_proof: bool,
     beneath: &'static [Beneath],
     run: fn(&Facts) -> Result<Outcome, Unknown>,
 }
@@ -68,6 +71,7 @@ impl Check {
             title,
             when,
             probes: &[],
+            is_proof: false,
             beneath: &[],
             run,
         }
@@ -82,6 +86,12 @@ impl Check {
     /// The questions it needs answers to.
     pub(super) const fn asks(mut self, probes: &'static [Probe]) -> Self {
         self.probes = probes;
+        self
+    }
+
+    /// It proves what the operator answers for.
+    pub(super) const fn proves(mut self) -> Self {
+        self.is_proof = true;
         self
     }
 

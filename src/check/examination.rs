@@ -33,6 +33,8 @@ pub struct Examination {
     pub checks: Vec<Examined>,
     /// How many came to what.
     pub counts: Counts,
+    /// Checks of the air gap and of the way of an event that could not be made.
+    pub unproven: Vec<&'static str>,
 }
 
 /// How many checks came to what.
@@ -53,6 +55,8 @@ pub struct Counts {
 
 /// Makes the checks.
 pub fn examine(facts: &Facts, checks: &[&Check]) -> Examination {
+    let proofs = checks.iter().filter(|check| check.is_proof);
+    let proofs: Vec<_> = proofs.map(|check| check.id).collect();
     let checks: Vec<_> = checks
         .iter()
         .map(|check| Examined {
@@ -66,6 +70,11 @@ pub fn examine(facts: &Facts, checks: &[&Check]) -> Examination {
         release: facts.subject.release.to_string(),
         at: facts.now,
         counts: Counts::of(&checks),
+        unproven: checks
+            .iter()
+            .filter(|check| proofs.contains(&check.id) && check.outcome.is_unknown())
+            .map(|check| check.id)
+            .collect(),
         checks,
     }
 }

@@ -202,6 +202,7 @@ pub(super) fn installed() -> Subject {
         secrets: Secrets::Same(3),
         redactor: SecretStore::default().redactor(),
         state_dir: "/var/lib/lfctl/lf".into(),
+        data_root: Some("/var/lib/docker".into()),
         status: Some(Status::Installed),
         unfinished: Fact::Known(None),
         busy: false,

@@ -335,7 +335,8 @@ pub const CHECKS: &[Check] = &[
         data::end_to_end,
     )
     .asks(&[Probe::Event, Probe::Health])
-    .on(ALL),
+    .on(ALL)
+    .proves(),
     Check::new(
         "egress.update-check",
         "the update check fails at once and harmlessly",
@@ -343,7 +344,8 @@ pub const CHECKS: &[Check] = &[
         update::update_check,
     )
     .asks(&[Probe::Update, Probe::Health])
-    .on(WEB),
+    .on(WEB)
+    .proves(),
     Check::new(
         "egress.call-home",
         "hosts that are known to be called fail at once",
@@ -351,7 +353,8 @@ pub const CHECKS: &[Check] = &[
         egress::call_home,
     )
     .asks(EGRESS)
-    .on(LANGFUSE),
+    .on(LANGFUSE)
+    .proves(),
     Check::new(
         "egress.no-route",
         "nothing outside can be reached",
@@ -359,14 +362,16 @@ pub const CHECKS: &[Check] = &[
         egress::no_route,
     )
     .asks(EGRESS)
-    .on(LANGFUSE),
+    .on(LANGFUSE)
+    .proves(),
     Check::new(
         "egress.networks",
         "the stack's network has no way out, and only the gateway is published",
         After,
         egress::networks,
     )
-    .on(ENGINE),
+    .on(ENGINE)
+    .proves(),
     Check::new(
         "egress.switches",
         "everything that calls home is switched off",
@@ -374,19 +379,22 @@ pub const CHECKS: &[Check] = &[
         egress::switches,
     )
     .asks(SETTINGS)
-    .on(&[Beneath::AllServices]),
+    .on(&[Beneath::AllServices])
+    .proves(),
     Check::new(
         "egress.exporters",
         "no traces or metrics are sent anywhere",
         After,
         egress::exporters,
     )
-    .on(LANGFUSE),
+    .on(LANGFUSE)
+    .proves(),
     Check::new(
         "egress.credentials",
         "no credential is fetched from a cloud",
         After,
         egress::credentials,
     )
-    .on(LANGFUSE),
+    .on(LANGFUSE)
+    .proves(),
 ];

@@ -33,6 +33,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the check could not be made.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::CouldNotCheck { .. })
+    }
+
     pub(super) fn pass(evidence: impl Into<String>) -> Self {
         Self::Pass {
             evidence: evidence.into(),

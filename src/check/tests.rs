@@ -227,6 +227,22 @@ fn a_finding_is_shown_with_evidence_and_remedy() {
 }
 
 #[test]
+fn a_proof_that_could_not_be_made_is_named() {
+    let mut facts = healthy();
+    facts.event = Fact::Unknown("langfuse web did not answer".to_owned());
+    let examination = examine(&facts, &all());
+    assert_eq!(examination.unproven, ["data.end-to-end"]);
+    let text = examination.text(false);
+    assert!(text.ends_with("\nnot proven: data.end-to-end"), "{text}");
+    // Another check that could not be made proves nothing in the first place.
+    facts = healthy();
+    facts.worker = Fact::Unknown("no answer".to_owned());
+    assert!(examine(&facts, &all()).unproven.is_empty());
+    let blind = examine(&blind(), &all()).unproven;
+    assert_eq!(blind.len(), 8, "{blind:?}");
+}
+
+#[test]
 fn the_update_check_is_shown_even_when_all_is_well() {
     insta::assert_snapshot!(examine(&healthy(), &all()).text(false));
 }

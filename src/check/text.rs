@@ -31,6 +31,9 @@ impl Examination {
             text.push_str(&self.causes());
         }
         text.push_str(&self.counts.to_string());
+        if !self.unproven.is_empty() && self.counts.blocking == 0 {
+            let _ = write!(text, "\nnot proven: {}", which(&self.unproven));
+        }
         text
     }
 
@@ -48,14 +51,21 @@ impl Examination {
         }
         let mut text = String::new();
         for (why, ids) in groups {
-            let which = if ids.len() > NAMED {
-                format!("{} checks", ids.len())
-            } else {
-                ids.join(", ")
-            };
-            let _ = writeln!(text, "?      could not check, because {why}: {which}");
+            let _ = writeln!(
+                text,
+                "?      could not check, because {why}: {}",
+                which(&ids)
+            );
         }
         text
+    }
+}
+
+fn which(ids: &[&str]) -> String {
+    if ids.len() > NAMED {
+        format!("{} checks", ids.len())
+    } else {
+        ids.join(", ")
     }
 }
 

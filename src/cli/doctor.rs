@@ -75,7 +75,7 @@ impl Args {
         )?;
         match down {
             Some(error) => Err(Failure::from(error).already_shown()),
-            None => verdict(examination.counts, self.fail_on),
+            None => verdict(examination.counts, &examination.unproven, self.fail_on),
         }
     }
 }
@@ -103,13 +103,17 @@ fn installed(context: &Context, name: &str) -> Result<(State, Appliance), Failur
     Ok((state, appliance))
 }
 
-fn verdict(counts: Counts, fail_on: FailOn) -> Result<(), Failure> {
+fn verdict(counts: Counts, unproven: &[&str], fail_on: FailOn) -> Result<(), Failure> {
     if counts.blocking > 0 {
         let message = format!("{} blocking findings", counts.blocking);
         return Err(Failure::new(Kind::Blocked, message).already_shown());
     }
-    // Not seen is not well: a check nobody could make must not look like one
-    // that passed.
+    // Not seen is not well: a check that could not be made must not look like
+    // one that passed.
+    if !unproven.is_empty() {
+        let message = format!("not proven: could not check {}", unproven.join(", "));
+        return Err(Failure::new(Kind::NotProven, message).already_shown());
+    }
     if counts.ok == 0 && counts.could_not_check > 0 {
         return Err(Failure::new(Kind::Failed, "nothing could be checked").already_shown());
     }
@@ -173,7 +177,7 @@ mod tests {
             could_not_check,
             ..Counts::default()
         };
-        let code = |counts, fail_on| verdict(counts, fail_on).err().map(|f| f.kind());
+        let code = |counts, fail_on| verdict(counts, &[], fail_on).err().map(|f| f.kind());
         assert_eq!(code(counts(0, 1, 3), FailOn::Blocking), None);
         assert_eq!(code(counts(0, 1, 0), FailOn::Warning), Some(Kind::Warnings));
         assert_eq!(code(counts(1, 1, 0), FailOn::Blocking), Some(Kind::Blocked));
@@ -185,5 +189,23 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(code(unseen, FailOn::Blocking), Some(Kind::Failed));
+    }
+
+    #[test]
+    fn what_could_not_be_proven_is_no_success() {
+        let counts = |blocking| Counts {
+            ok: 30,
+            blocking,
+            could_not_check: 1,
+            ..Counts::default()
+        };
+        let code = |counts, unproven: &[&str]| {
+            verdict(counts, unproven, FailOn::Blocking)
+                .err()
+                .map(|failure| failure.kind())
+        };
+        assert_eq!(code(counts(0), &[]), None);
+        assert_eq!(code(counts(0), &["egress.no-route"]), Some(Kind::NotProven));
+        assert_eq!(code(counts(1), &["egress.no-route"]), Some(Kind::Blocked));
     }
 }

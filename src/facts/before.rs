@@ -10,7 +10,7 @@ use crate::engine::EngineFacts;
 /// what it holds is part of `change`.
 pub async fn before(engine: &EngineFacts, subject: Subject, change: Change) -> Facts {
     let engine = Fact::Known(engine.clone());
-    let (host, disks) = host::look(&engine, &subject.state_dir).await;
+    let (host, disks) = host::look(&engine, &subject).await;
     Facts {
         change: Some(change),
         engine,

@@ -108,9 +108,7 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
         let wants = |probe| self.probes.contains(&probe);
         let (egress, host, health, schemas, settings, update, event) = tokio::join!(
             OptionFuture::from(wants(Probe::Egress).then(|| self.egress())),
-            OptionFuture::from(
-                wants(Probe::Host).then(|| host::look(engine, &self.subject.state_dir))
-            ),
+            OptionFuture::from(wants(Probe::Host).then(|| host::look(engine, self.subject))),
             OptionFuture::from(wants(Probe::Health).then(|| self.health())),
             OptionFuture::from(wants(Probe::Schema).then(|| self.schemas())),
             OptionFuture::from(wants(Probe::Settings).then(|| self.settings())),

@@ -1,13 +1,13 @@
 //! The host and the filesystems that fill up.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Fact;
 use super::limit::blocking;
+use super::{Fact, Subject};
 use crate::engine::EngineFacts;
 use crate::sys::disk::Disk;
 use crate::sys::host::Host;
@@ -18,14 +18,17 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Filesystems by what lies there.
 pub(super) type Disks = BTreeMap<&'static str, Fact<Disk>>;
 
-/// Looks at the host, the engine's data root and lfctl's state directory.
-pub(super) async fn look(engine: &Fact<EngineFacts>, state_dir: &Path) -> (Fact<Host>, Disks) {
-    let data = engine
-        .known()
-        .map(|engine| PathBuf::from(&engine.data_root));
+/// Looks at the host, the engine's data root and lfctl's state directory. An
+/// engine that is down may be so because its disk is full: then the data root
+/// is the one on record.
+pub(super) async fn look(engine: &Fact<EngineFacts>, subject: &Subject) -> (Fact<Host>, Disks) {
+    let data = match engine {
+        Fact::Known(engine) => Some(PathBuf::from(&engine.data_root)),
+        Fact::Unknown(_) => subject.data_root.clone(),
+    };
     let paths = [
         ("images and data", data),
-        ("lfctl's state", Some(state_dir.to_owned())),
+        ("lfctl's state", Some(subject.state_dir.clone())),
     ];
     let disks = paths
         .into_iter()

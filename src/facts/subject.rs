@@ -41,6 +41,8 @@ pub struct Subject {
     pub redactor: Redactor,
     /// Where lfctl keeps the appliance's state.
     pub state_dir: PathBuf,
+    /// Where the engine kept its data when it was last asked.
+    pub data_root: Option<PathBuf>,
     /// Its status on record, if it is on record.
     pub status: Option<Status>,
     /// The last change, if it has not reached its end.
@@ -159,6 +161,10 @@ impl Subject {
             secrets: comparison,
             redactor,
             state_dir: appliance.dir(),
+            data_root: state
+                .record
+                .engine_at
+                .map(|place| place.data_root.into()),
             status: Some(state.record.status),
             unfinished: appliance.journal().unfinished().into(),
             busy: appliance.is_locked()?,
@@ -179,6 +185,7 @@ impl Subject {
             secrets: Secrets::Missing,
             redactor: SecretStore::default().redactor(),
             state_dir,
+            data_root: None,
             status: None,
             unfinished: Fact::Known(None),
             busy: false,

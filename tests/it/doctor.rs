@@ -1,7 +1,8 @@
 //! `lfctl doctor` from outside, as far as it needs no running appliance. What
 //! it says about a real one is part of the journey.
 
-use lfctl::appliance::state::Status;
+use fs_err as fs;
+use lfctl::appliance::state::{EnginePlace, Status};
 use lfctl::check::CHECKS;
 
 use crate::support::host::{Host, both};
@@ -34,7 +35,12 @@ fn an_engine_that_is_down_has_its_own_exit_code() {
 #[test]
 fn a_host_is_examined_while_its_engine_is_down() {
     let host = Host::bare();
-    host.record(|_| ());
+    host.record(|state| {
+        state.engine_at = Some(EnginePlace {
+            socket: "/nowhere/engine.sock".to_owned(),
+            data_root: host.dir.path().display().to_string(),
+        });
+    });
     let arguments = [&["doctor", "--json", "--name", &host.name], &NO_ENGINE[..]].concat();
     let output = host.run(&arguments);
     assert_eq!(output.status.code(), Some(7));
@@ -45,6 +51,9 @@ fn a_host_is_examined_while_its_engine_is_down() {
     };
     assert_eq!(outcome("host.clock")["outcome"], "pass");
     assert_eq!(outcome("host.memory")["outcome"], "pass");
+    // A full disk is why many engines are down.
+    let disks = outcome("host.filesystem")["evidence"].as_str().unwrap();
+    assert!(disks.contains("images and data"), "{disks}");
     let engine = outcome("engine.reachable");
     assert_eq!(engine["severity"], "blocking", "{engine}");
     let evidence = engine["evidence"].as_str().unwrap();
@@ -83,4 +92,60 @@ fn the_list_names_every_check_and_needs_nothing() {
         .collect();
     let wanted: Vec<_> = CHECKS.iter().map(|check| check.id).collect();
     assert_eq!(ids, wanted);
+}
+
+#[test]
+#[ignore = "needs an engine"]
+fn a_proof_that_cannot_be_made_has_its_own_exit_code() {
+    let host = Host::bare();
+    host.record(|_| ());
+    let text = host.fails(
+        9,
+        &[
+            "doctor",
+            "--name",
+            &host.name,
+            "--only",
+            "egress.update-check",
+        ],
+    );
+    assert!(text.contains("because gateway is down"), "{text}");
+    // A check of the host proves nothing, so that nothing is missing.
+    host.ok(&["doctor", "--name", &host.name, "--only", "host.clock"]);
+}
+
+#[test]
+#[ignore = "needs an engine"]
+fn an_install_that_broke_off_comes_before_all_that_it_lacks() {
+    let host = Host::bare();
+    host.record(|state| state.status = Status::Installing);
+    let journal = host.state_dir().join("journal.jsonl");
+    fs::write(
+        journal,
+        concat!(
+            r#"{"at":"2026-11-22T10:00:00Z","record":"run-begin","command":"install","#,
+            r#""bundle":null,"release":null,"lfctl":"0.1.0"}"#,
+            "\n",
+            r#"{"at":"2026-11-22T10:00:01Z","record":"step-begin","step":"migrate"}"#,
+            "\n"
+        ),
+    )
+    .unwrap();
+    let text = host.fails(5, &["doctor", "--name", &host.name]);
+    let first = text.lines().next().unwrap();
+    assert!(first.contains("appliance.unfinished"), "{text}");
+    assert!(text.contains("at step `migrate`"), "{text}");
+    assert!(text.contains("install --offline --name"), "{text}");
+    assert_eq!(text.matches("BLOCK").count(), 1, "{text}");
+    assert_eq!(text.matches("could not check, ").count(), 1, "{text}");
+}
+
+#[test]
+fn an_engine_that_is_down_is_one_line() {
+    let host = Host::bare();
+    host.record(|_| ());
+    let arguments = [&["doctor", "--name", &host.name], &NO_ENGINE[..]].concat();
+    let text = both(&host.run(&arguments));
+    assert_eq!(text.matches("could not check, ").count(), 1, "{text}");
+    assert!(text.contains("because the engine is down: "), "{text}");
 }

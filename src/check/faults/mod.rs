@@ -5,6 +5,7 @@ mod beneath;
 mod data;
 mod egress;
 mod host;
-mod spoiled;
+
 mod stack;
 mod table;
+mod tests;

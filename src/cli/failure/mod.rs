@@ -33,6 +33,8 @@ pub enum Kind {
     Engine,
     /// Another lfctl holds the lock.
     Locked,
+    /// A check of the air gap or of the way of an event could not be made.
+    NotProven,
     /// A change failed and was undone: the old release runs.
     RolledBack,
     /// A change failed and so did undoing it.
@@ -47,7 +49,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of its exit code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Failed,
         Self::Usage,
         Self::Config,
@@ -56,6 +58,7 @@ impl Kind {
         Self::Warnings,
         Self::Engine,
         Self::Locked,
+        Self::NotProven,
         Self::RolledBack,
         Self::RollbackFailed,
         Self::Interrupted,
@@ -74,6 +77,7 @@ impl Kind {
             Self::Warnings => 6,
             Self::Engine => 7,
             Self::Locked => 8,
+            Self::NotProven => 9,
             Self::RolledBack => 10,
             Self::RollbackFailed => 11,
             Self::Interrupted => 12,
