@@ -191,12 +191,36 @@ async fn disk_needs<E: ContainerEngine>(
     };
     let root = &change.facts.data_root;
     let disk = Disk::of(Path::new(root)).ok();
-    Ok(vec![DiskNeed::on(
+    let dir = change.appliance.dir();
+    Ok(needs(
+        DiskNeed::on(disk.as_ref(), root, "images and data", engine_bytes + data),
         disk.as_ref(),
-        root,
-        "images and data",
-        engine_bytes + data,
-    )])
+        &dir.display().to_string(),
+        Disk::of(&dir).ok().as_ref(),
+    ))
+}
+
+/// What lfctl itself writes: state, journal, secrets, the heads of two bundles
+/// and the log.
+const OWN_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Adds what lfctl itself writes, to the same need where that is on the same
+/// filesystem.
+fn needs(
+    engine: DiskNeed,
+    engine_disk: Option<&Disk>,
+    own_dir: &str,
+    own_disk: Option<&Disk>,
+) -> Vec<DiskNeed> {
+    let shared = engine_disk
+        .zip(own_disk)
+        .is_some_and(|(engine, own)| engine.device == own.device);
+    if shared {
+        let bytes = engine.bytes + OWN_BYTES;
+        return vec![DiskNeed { bytes, ..engine }];
+    }
+    let own = DiskNeed::on(own_disk, own_dir, "lfctl's state", OWN_BYTES);
+    vec![engine, own]
 }
 
 /// Whether the gateway can listen where the site wants it; `None` when this
@@ -224,4 +248,37 @@ pub fn port(
         return Ok((!is_here).then_some((listen, PortState::NotLocal)));
     }
     Ok(Some((listen, host::port_free(listen)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(device: u64, free: u64) -> Disk {
+        Disk {
+            path: "/".into(),
+            device,
+            mount_point: "/".into(),
+            fs_type: "ext4".to_owned(),
+            total: 1 << 40,
+            free,
+        }
+    }
+
+    #[test]
+    fn lfctls_own_filesystem_counts_too() {
+        let engine_disk = disk(1, 1 << 30);
+        let engine = || DiskNeed::on(Some(&engine_disk), "/docker", "images and data", 100);
+        let apart = needs(engine(), Some(&engine_disk), "/state", Some(&disk(2, 0)));
+        assert_eq!(apart.len(), 2);
+        assert_eq!((apart[1].bytes, apart[1].free), (OWN_BYTES, Some(0)));
+        let shared = needs(
+            engine(),
+            Some(&engine_disk),
+            "/state",
+            Some(&disk(1, 1 << 30)),
+        );
+        assert_eq!(shared.len(), 1);
+        assert_eq!(shared[0].bytes, 100 + OWN_BYTES);
+    }
 }

@@ -128,3 +128,43 @@ pub(super) fn foreign_object(facts: &Facts) -> Result<Outcome, Unknown> {
         )),
     ))
 }
+
+pub(super) fn nofile(facts: &Facts) -> Result<Outcome, Unknown> {
+    let services = facts.subject.stack.services.iter();
+    let asked: Vec<_> = services
+        .filter_map(|service| Some((service.name.as_str(), service.nofile?)))
+        .collect();
+    if asked.is_empty() {
+        return Ok(Outcome::not_applicable("no service asks for open files"));
+    }
+    let limit = *want(&facts.nofile)?;
+    let list = |asked: &[(&str, u64)]| -> String {
+        let each = asked
+            .iter()
+            .map(|(service, files)| format!("{service} asks for {files}"));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let above: Vec<_> = asked
+        .iter()
+        .copied()
+        .filter(|(_, files)| *files > limit)
+        .collect();
+    if above.is_empty() {
+        let asked = list(&asked);
+        return Ok(Outcome::pass(format!(
+            "{asked}, the engine may set up to {limit}"
+        )));
+    }
+    let needed = above.iter().map(|(_, files)| *files).max().unwrap_or(0);
+    Ok(Outcome::blocking(
+        "a service asks for more open files than the engine may set, so it cannot start",
+        format!("{}, the engine may set up to {limit}", list(&above)),
+        Remedy::command(
+            format!(
+                "give the engine the limit `LimitNOFILE={needed}` or more, and raise `fs.nr_open` \
+                 where that is lower; in a container or a virtual machine ask who runs its host"
+            ),
+            "systemctl edit docker",
+        ),
+    ))
+}

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use crate::appliance::state::Status;
 use crate::bundle::manifest::Release;
 use crate::engine::{
-    Container, ContainerState, EngineFacts, EngineKind, HealthState, LABEL_PART, Resource,
+    Container, ContainerState, EngineFacts, EngineKind, HealthState, LABEL_CONFIG, LABEL_PART,
+    Resource,
 };
+use crate::facts::certificate::{Certificate, PublicKey};
 use crate::facts::egress::{Attempt, Ending, targets};
 use crate::facts::subject::{Secrets, Site};
 use crate::facts::{CommandHealth, EventTrip, Fact, Facts, Subject};
@@ -55,6 +57,7 @@ stop = { timeout-seconds = 120 }
 [[services]]
 name = "clickhouse"
 image = "clickhouse"
+nofile = 262144
 stage = "data"
 memory-mib = 1
 health = { command = ["true"] }
@@ -114,6 +117,25 @@ const LANGFUSE_ENV: [&str; 6] = [
     "DD_AGENT_HOST=",
 ];
 
+fn config(service: &str) -> String {
+    format!("config of {service}")
+}
+
+fn certificate() -> Certificate {
+    Certificate {
+        path: "/etc/ssl/langfuse.pem".to_owned(),
+        key_path: "/etc/ssl/langfuse.key".to_owned(),
+        key_mode: 0o640,
+        names: ["langfuse.lan", "localhost", "127.0.0.1", "::1"]
+            .map(str::to_owned)
+            .into(),
+        not_before: "2026-01-01T00:00:00Z".parse().unwrap(),
+        not_after: "2027-12-01T00:00:00Z".parse().unwrap(),
+        key: PublicKey::Rsa(2048),
+        weak_digest: None,
+    }
+}
+
 fn container(stack: &Stack, service: &str) -> Container {
     let stop = stack.service(service).unwrap().stop.timeout_seconds;
     let is_gateway = service == "gateway";
@@ -137,7 +159,10 @@ fn container(stack: &Stack, service: &str) -> Container {
         id: format!("id-{service}"),
         name: format!("lf-{service}"),
         image: format!("sha256:{service}"),
-        labels: BTreeMap::from([(LABEL_PART.to_owned(), service.to_owned())]),
+        labels: BTreeMap::from([
+            (LABEL_PART.to_owned(), service.to_owned()),
+            (LABEL_CONFIG.to_owned(), config(service)),
+        ]),
         state: ContainerState::Running,
         health: Some(HealthState::Healthy),
         health_output: None,
@@ -184,6 +209,9 @@ pub(super) fn installed() -> Subject {
         .iter()
         .map(|service| (service.image.clone(), format!("sha256:{}", service.image)))
         .collect();
+    let services = stack.services.iter();
+    let wanted = services.map(|service| (service.name.clone(), config(&service.name)));
+    let wanted = Fact::Known(wanted.collect());
     Subject {
         name: "lf".to_owned(),
         release: Release {
@@ -197,6 +225,7 @@ pub(super) fn installed() -> Subject {
             listen: "0.0.0.0:8080".parse().unwrap(),
             tls: false,
             url: "http://langfuse.lan:8080".to_owned(),
+            behind_proxy: false,
         }),
         keys: None,
         secrets: Secrets::Same(3),
@@ -207,6 +236,9 @@ pub(super) fn installed() -> Subject {
         unfinished: Fact::Known(None),
         busy: false,
         updated: Some("2026-11-22T10:00:00Z".parse().unwrap()),
+        lfctl: Some("0.1.0".to_owned()),
+        wanted,
+        certificate: Some(Fact::Known(certificate())),
     }
 }
 
@@ -321,6 +353,7 @@ pub(super) fn healthy() -> Facts {
         })),
         subject: installed,
         change: None,
+        nofile: Fact::not_asked(),
     }
 }
 

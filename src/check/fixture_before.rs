@@ -66,6 +66,7 @@ pub(super) fn first() -> Facts {
         engine: well.engine,
         host: well.host,
         disks: well.disks,
+        nofile: Fact::Known(1_048_576),
         ..Facts::unasked(
             well.now,
             Subject {

@@ -23,7 +23,7 @@ const DISK_WARNING_SHARE: u64 = 10;
 /// They lack `renameat2`.
 const REMOTE: [&str; 7] = ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs"];
 /// A clock that is set by hand or by a drifting source is not wrong yet.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) fn memory(facts: &Facts) -> Result<Outcome, Unknown> {
     let host = want(&facts.host)?;

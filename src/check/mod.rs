@@ -8,6 +8,7 @@
 //! check, and a test compares that page with this list.
 
 mod appliance;
+mod applied;
 mod bundle;
 mod cause;
 mod change;
@@ -32,6 +33,7 @@ mod stack;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod update;
 
 pub use definition::{Check, Phase, When};

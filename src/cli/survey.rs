@@ -13,7 +13,7 @@ use crate::change::{BringUp, Step as ChangeStep};
 use crate::check::{self, Examination};
 use crate::engine::ContainerEngine;
 use crate::facts::existing::Existing;
-use crate::facts::subject::Secrets;
+use crate::facts::subject::{Secrets, certificate_of};
 use crate::facts::{self, Change, DiskNeed, Subject};
 use crate::stack::Stack;
 use crate::stack::secret::SecretStore;
@@ -98,6 +98,7 @@ fn subject<E: ContainerEngine>(change: &BringUp<'_, E>, bundle: &Bundle) -> Subj
         status: before.map(|state| state.status),
         unfinished: appliance.journal().unfinished().into(),
         updated: before.map(|state| state.updated),
+        certificate: certificate_of(site),
         ..Subject::of_bundle(bundle.manifest(), bundle.stack(), appliance.dir())
     }
 }

@@ -301,6 +301,7 @@ impl Answers {
             change: None,
             now,
             engine,
+            nofile: Fact::not_asked(),
             containers,
             networks,
             volumes,

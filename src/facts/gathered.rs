@@ -79,6 +79,8 @@ pub struct Facts {
     pub now: Timestamp,
     /// The engine.
     pub engine: Fact<EngineFacts>,
+    /// How many open files the engine may grant a container.
+    pub nofile: Fact<u64>,
     /// Containers by service.
     pub containers: Fact<BTreeMap<String, Container>>,
     /// Networks of the appliance.
@@ -124,6 +126,7 @@ impl Facts {
             change: None,
             now,
             engine: Fact::not_asked(),
+            nofile: Fact::not_asked(),
             containers: Fact::not_asked(),
             networks: Fact::not_asked(),
             volumes: Fact::not_asked(),

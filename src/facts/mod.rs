@@ -8,7 +8,9 @@
 //! be seen". [`before`] looks at the host and the engine before a [`Change`].
 //! Judging itself is `check`'s matter.
 
+mod applied;
 mod before;
+pub mod certificate;
 mod change;
 pub mod egress;
 pub mod existing;
@@ -17,6 +19,7 @@ mod gather;
 mod gathered;
 mod host;
 mod limit;
+mod nofile;
 pub mod running;
 pub mod settings;
 pub mod subject;

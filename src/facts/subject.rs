@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::Fact;
+use super::certificate::{self, Certificate};
+use super::{Fact, applied};
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
 use crate::appliance::{Appliance, ApplianceError};
@@ -51,6 +52,12 @@ pub struct Subject {
     pub busy: bool,
     /// When its state was written last.
     pub updated: Option<Timestamp>,
+    /// The lfctl that wrote it.
+    pub lfctl: Option<String>,
+    /// The configuration hash of each service as it would be made now.
+    pub wanted: Fact<BTreeMap<String, String>>,
+    /// The gateway's certificate; `None` when the site names none.
+    pub certificate: Option<Fact<Certificate>>,
 }
 
 /// Where an appliance is reached.
@@ -62,6 +69,8 @@ pub struct Site {
     pub tls: bool,
     /// The public URL: scheme, host and port.
     pub url: String,
+    /// Something in front of the gateway speaks to clients.
+    pub behind_proxy: bool,
 }
 
 impl Site {
@@ -70,6 +79,16 @@ impl Site {
         self.url
             .split_once("://")
             .map_or(self.url.as_str(), |(_, authority)| authority)
+    }
+
+    /// Host of the public URL.
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => authority,
+        };
+        host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// The published port as this host reaches it without leaving itself.
@@ -84,6 +103,7 @@ impl From<&SiteConfig> for Site {
             listen: config.listen,
             tls: config.tls.is_some(),
             url: config.url.to_string(),
+            behind_proxy: config.behind_proxy,
         }
     }
 }
@@ -131,6 +151,7 @@ impl Subject {
         let stored = appliance.secrets()?;
         let comparison = Secrets::compare(stored.as_ref(), &state.fingerprints);
         let secrets = stored.unwrap_or_default();
+        let wanted = applied::wanted(appliance.name(), &state, site.as_ref(), &secrets);
         let langfuse = &state.stack.langfuse;
         let secret = |name: &str| Some(secrets.get(name)?.expose().to_owned());
         let keys = secret(&langfuse.public_key)
@@ -154,21 +175,22 @@ impl Subject {
             stack: state.stack,
             site: Some(Site {
                 listen: state.record.current.listen,
-                tls: site.is_some_and(|site| site.tls.is_some()),
+                tls: site.as_ref().is_some_and(|site| site.tls.is_some()),
                 url,
+                behind_proxy: site.as_ref().is_some_and(|site| site.behind_proxy),
             }),
             keys,
             secrets: comparison,
             redactor,
             state_dir: appliance.dir(),
-            data_root: state
-                .record
-                .engine_at
-                .map(|place| place.data_root.into()),
+            data_root: state.record.engine_at.map(|place| place.data_root.into()),
             status: Some(state.record.status),
             unfinished: appliance.journal().unfinished().into(),
             busy: appliance.is_locked()?,
             updated: Some(state.record.updated),
+            lfctl: Some(state.record.lfctl),
+            wanted,
+            certificate: site.as_ref().and_then(certificate_of),
         })
     }
 
@@ -190,6 +212,9 @@ impl Subject {
             unfinished: Fact::Known(None),
             busy: false,
             updated: None,
+            lfctl: None,
+            wanted: Fact::not_asked(),
+            certificate: None,
         }
     }
 
@@ -244,6 +269,11 @@ impl Subject {
             site.authority(),
         )
     }
+}
+
+/// The certificate that the site names, if it names one.
+pub fn certificate_of(site: &SiteConfig) -> Option<Fact<Certificate>> {
+    site.tls.as_ref().map(certificate::read)
 }
 
 /// The address under which this host itself reaches what listens there.

@@ -82,6 +82,7 @@ pub(super) const FIRST: &[Case] = &[
         "engine.foreign-object",
         BLOCK,
     ),
+    (|f| *known(&mut f.nofile) = 262_143, "engine.nofile", BLOCK),
     (
         |f| known(&mut f.engine).memory = 4 << 30,
         "host.memory",
@@ -140,6 +141,16 @@ fn port(facts: &mut Facts, state: PortState) {
 
 /// Faults of an install over data that was kept.
 pub(super) const KEPT: &[Case] = &[
+    (
+        |f| {
+            change(f).is_upgrade = true;
+            recorded(f).status = Status::Installed;
+            recorded(f).current.bundle = Digest::of(b"another");
+            recorded(f).current.release.version = "4.15.0".parse().unwrap();
+        },
+        "upgrade.path",
+        BLOCK,
+    ),
     (
         |f| recorded(f).engine = EngineKind::Podman,
         "appliance.other-engine",

@@ -5,7 +5,7 @@ mod beneath;
 mod data;
 mod egress;
 mod host;
-
 mod stack;
 mod table;
 mod tests;
+mod tls;

@@ -2,7 +2,7 @@
 
 use super::table::{BLOCK, Case, WARN, container, known, refused, set};
 use crate::appliance::state::Status;
-use crate::engine::{ContainerState, HealthState};
+use crate::engine::{ContainerState, HealthState, LABEL_CONFIG};
 
 /// Faults of the containers.
 pub(super) const STACK: &[Case] = &[
@@ -10,6 +10,14 @@ pub(super) const STACK: &[Case] = &[
         |f| f.subject.status = Some(Status::Installing),
         "appliance.unfinished",
         BLOCK,
+    ),
+    (
+        |f| {
+            let labels = &mut container(f, "web").labels;
+            labels.insert(LABEL_CONFIG.to_owned(), "as installed".to_owned());
+        },
+        "config.applied",
+        WARN,
     ),
     (
         |f| container(f, "web").image = "sha256:other".to_owned(),

@@ -4,6 +4,7 @@ use crate::appliance::journal::{OnBreak, Unfinished};
 use crate::check::fixture::{DATA, installed};
 use crate::check::tests::{self, findings};
 use crate::engine::Container;
+use crate::facts::certificate::Certificate;
 use crate::facts::egress::{Attempt, Ending};
 use crate::facts::{Change, Fact, Facts};
 use crate::langfuse::http::HttpError;
@@ -55,6 +56,11 @@ pub(super) fn broken_off(bundle: &[u8]) -> Unfinished {
         committed: false,
         to_undo: Vec::new(),
     }
+}
+
+/// The gateway's certificate.
+pub(super) fn certificate(facts: &mut Facts) -> &mut Certificate {
+    known(facts.subject.certificate.as_mut().unwrap())
 }
 
 pub(super) fn change(facts: &mut Facts) -> &mut Change {

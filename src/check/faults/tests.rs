@@ -8,13 +8,14 @@ use super::egress::{SWITCHES, UPDATE, WAYS};
 use super::host::HOST;
 use super::stack::STACK;
 use super::table::{Case, check};
+use super::tls::TLS;
 use crate::check::fixture::healthy;
 use crate::check::fixture_before::{first, kept};
 use crate::check::{CHECKS, Phase};
 
 #[test]
 fn each_fault_of_what_is_installed_is_found_by_its_check() {
-    for cases in [HOST, STACK, DATA, UPDATE, WAYS, SWITCHES] {
+    for cases in [HOST, TLS, STACK, DATA, UPDATE, WAYS, SWITCHES] {
         check(healthy, cases);
     }
 }
@@ -22,6 +23,7 @@ fn each_fault_of_what_is_installed_is_found_by_its_check() {
 #[test]
 fn each_fault_before_an_install_is_found_by_its_check() {
     check(first, FIRST);
+    check(first, TLS);
     check(kept, KEPT);
 }
 
@@ -30,9 +32,9 @@ fn the_tables_leave_no_check_out() {
     for (phase, tables) in [
         (
             Phase::After,
-            [HOST, STACK, DATA, UPDATE, WAYS, SWITCHES].concat(),
+            [HOST, TLS, STACK, DATA, UPDATE, WAYS, SWITCHES].concat(),
         ),
-        (Phase::Before, [FIRST, KEPT].concat()),
+        (Phase::Before, [FIRST, TLS, KEPT].concat()),
     ] {
         let ids = |cases: &[Case]| -> BTreeSet<_> { cases.iter().map(|(_, id, _)| *id).collect() };
         let wanted: BTreeSet<_> = CHECKS

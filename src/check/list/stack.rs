@@ -1,18 +1,16 @@
-//! The list of checks.
+//! The stack: containers, configuration, data, and what leaves.
 
-use super::cause::Beneath;
-use super::definition::Check;
-use super::definition::When::{After, Before, Both};
-use super::{appliance, bundle, data, egress, engine, environment, host, stack, update};
+use crate::check::cause::Beneath;
+use crate::check::definition::Check;
+use crate::check::definition::When::{After, Both};
+use crate::check::{applied, data, egress, environment, stack, update};
 use crate::facts::Probe;
 use crate::stack::SchemaKind;
 
-const HOST: &[Probe] = &[Probe::Host];
 const HEALTH: &[Probe] = &[Probe::Health];
 const SCHEMA: &[Probe] = &[Probe::Schema];
 const SETTINGS: &[Probe] = &[Probe::Settings];
 const EGRESS: &[Probe] = &[Probe::Egress];
-
 const ENGINE: &[Beneath] = &[Beneath::Engine];
 const GATEWAY: &[Beneath] = &[Beneath::Engine, Beneath::Gateway];
 const WORKER: &[Beneath] = &[Beneath::Worker];
@@ -27,159 +25,7 @@ const DATABASES: &[Beneath] = &[
 const REDIS: &[Beneath] = &[Beneath::Redis];
 const ALL: &[Beneath] = &[Beneath::AllServices, Beneath::Web];
 
-/// Every check, in the order in which they are shown: each tends to explain
-/// the ones after it.
-pub const CHECKS: &[Check] = &[
-    Check::new(
-        "appliance.unfinished",
-        "no change of the appliance broke off",
-        Both,
-        appliance::unfinished,
-    ),
-    Check::new(
-        "bundle.incomplete",
-        "every layer is in the bundle, in one that it builds on, or in the engine",
-        Before,
-        bundle::incomplete,
-    ),
-    Check::new(
-        "appliance.not-recorded",
-        "what the engine holds of the appliance is on record",
-        Before,
-        appliance::not_recorded,
-    ),
-    Check::new(
-        "appliance.other-engine",
-        "the appliance lives in this engine",
-        Before,
-        appliance::other_engine,
-    )
-    .on(ENGINE),
-    Check::new(
-        "appliance.already-installed",
-        "no other bundle is installed under this name",
-        Before,
-        appliance::already_installed,
-    ),
-    Check::new(
-        "upgrade.path",
-        "the bundle may replace the release that runs",
-        Before,
-        appliance::upgrade_path,
-    ),
-    Check::new(
-        "appliance.other-release-line",
-        "the data belongs to the release line of the bundle",
-        Before,
-        appliance::other_release_line,
-    ),
-    Check::new(
-        "appliance.downgrade",
-        "the bundle is not older than what the appliance has run",
-        Before,
-        appliance::downgrade,
-    ),
-    Check::new(
-        "appliance.data-of-other-release",
-        "the data that is kept belongs to the release of the bundle",
-        Before,
-        appliance::data_of_other_release,
-    ),
-    Check::new(
-        "engine.reachable",
-        "the container engine answers",
-        Both,
-        engine::reachable,
-    ),
-    Check::new(
-        "engine.version",
-        "the engine is one that lfctl is tested with",
-        Both,
-        engine::version,
-    )
-    .on(ENGINE),
-    Check::new(
-        "engine.daemon-proxy",
-        "the engine uses no proxy",
-        Both,
-        engine::daemon_proxy,
-    )
-    .formerly(&["engine.proxy"])
-    .on(ENGINE),
-    Check::new(
-        "engine.platform",
-        "the engine runs what the bundle holds",
-        Before,
-        engine::platform,
-    )
-    .on(ENGINE),
-    Check::new(
-        "engine.rootless-tls",
-        "lfctl can reach the gateway behind its TLS",
-        Before,
-        engine::rootless_tls,
-    )
-    .on(ENGINE),
-    Check::new(
-        "engine.foreign-object",
-        "nothing of somebody else's has the names that the appliance needs",
-        Before,
-        engine::foreign_object,
-    ),
-    Check::new(
-        "host.memory",
-        "the host has the memory the stack needs",
-        Both,
-        host::memory,
-    )
-    .asks(HOST),
-    Check::new(
-        "host.cpu",
-        "the host has the CPUs the stack needs",
-        Both,
-        host::cpu,
-    )
-    .formerly(&["host.cpus", "host.cpu-flags"])
-    .asks(HOST),
-    Check::new(
-        "host.disk-space",
-        "there is room on every filesystem in use",
-        Both,
-        host::disk_space,
-    )
-    .asks(HOST),
-    Check::new(
-        "host.filesystem",
-        "data lies on local filesystems",
-        Both,
-        host::filesystem,
-    )
-    .asks(HOST),
-    Check::new(
-        "host.clock",
-        "the clock has not gone back",
-        Both,
-        host::clock,
-    ),
-    Check::new(
-        "host.port",
-        "the gateway can listen where site.toml says",
-        Before,
-        host::port,
-    )
-    .on(ENGINE),
-    Check::new(
-        "host.url",
-        "the address in site.toml is one that others can use",
-        Both,
-        host::url,
-    ),
-    Check::new(
-        "bundle.old",
-        "the bundle is less than half a year old",
-        Before,
-        bundle::old,
-    ),
+pub(super) const STACK: &[Check] = &[
     Check::new(
         "stack.images",
         "every container runs the image that was installed",
@@ -242,6 +88,13 @@ pub const CHECKS: &[Check] = &[
     )
     .asks(HEALTH)
     .on(WORKER),
+    Check::new(
+        "config.applied",
+        "what runs is what site.toml says",
+        After,
+        applied::applied,
+    )
+    .on(ENGINE),
     Check::new(
         "config.stock-secrets",
         "no secret is a published default",

@@ -1,0 +1,7 @@
+//! The list of checks.
+
+mod all;
+mod ground;
+mod stack;
+
+pub use all::CHECKS;
