@@ -49,3 +49,5 @@ mod specs;
 mod support;
 #[cfg(test)]
 mod trust;
+#[cfg(test)]
+mod upgrade;

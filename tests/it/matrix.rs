@@ -49,15 +49,19 @@ fn release(dir: &Path, key: &SecretKey, version: &str, counter: u64) -> Bundle {
     let mut fake = Fake::small().unwrap();
     fake.release.version = version.parse().unwrap();
     fake.release.counter = counter;
+    let worker = fake.stack.service("worker").unwrap().clone();
+    let mut another = |name: &str| {
+        let mut service = worker.clone();
+        name.clone_into(&mut service.name);
+        fake.stack.services.push(service);
+    };
+    another(if counter > 1 { "extra" } else { "retired" });
     if counter > 1 {
         fake.upgrade.from = vec![">=1.0.0".parse().unwrap()];
         fake.stack.langfuse.version = "3.226.0".to_owned();
         let layer = FakeLayer::files(&[("bin/app", version.as_bytes())]);
         let image = FakeImage::new(vec![layer]);
         fake = fake.image("app", "docker.io/rehearsal/app:1.1.0", image);
-        let mut extra = fake.stack.service("worker").unwrap().clone();
-        extra.name = "extra".to_owned();
-        fake.stack.services.push(extra);
     }
     fake.write(&path, key).unwrap();
     let untrusted = lfctl::bundle::UntrustedBundle::open(&path).unwrap();
@@ -385,6 +389,7 @@ async fn an_upgrade_ends_on_either_release_whatever_befalls_any_of_its_calls() {
     host.replace(&rig, Some(&rig.newer)).await.unwrap();
     let (calls, wanted) = (host.engine.calls(), host.engine.contents());
     assert!(wanted.containers.contains_key("langfuse-extra"));
+    assert!(!wanted.containers.contains_key("langfuse-retired"));
     let state = host.appliance.state().unwrap().unwrap();
     assert_eq!(
         (
