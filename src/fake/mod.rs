@@ -6,3 +6,5 @@
 pub mod bundle;
 pub mod engine;
 pub mod langfuse;
+#[cfg(test)]
+mod tests;

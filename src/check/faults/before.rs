@@ -2,6 +2,7 @@
 
 use super::table::{BLOCK, Case, WARN, broken_off, change, disk, host, known};
 use crate::appliance::state::{State, Status};
+use crate::bundle::manifest::{SchemaChange, UpgradePath, UpgradeWay};
 use crate::engine::EngineKind;
 use crate::facts::subject::{Secrets, Site};
 use crate::facts::{Fact, Facts, MissingLayer};
@@ -10,6 +11,16 @@ use crate::sys::host::PortState;
 
 fn recorded(facts: &mut Facts) -> &mut State {
     change(facts).recorded.as_mut().unwrap()
+}
+
+/// Another bundle is to replace what runs.
+fn upgrades(facts: &mut Facts) {
+    let state = recorded(facts);
+    state.status = Status::Installed;
+    state.current.bundle = Digest::of(b"another");
+    state.current.release.version = "4.15.0".parse().unwrap();
+    change(facts).is_upgrade = true;
+    change(facts).manifest.upgrade.from = vec!["*".parse().unwrap()];
 }
 
 /// Faults of a first install.
@@ -170,6 +181,27 @@ pub(super) const KEPT: &[Case] = &[
             recorded(f).current.bundle = Digest::of(b"another");
         },
         "appliance.already-installed",
+        BLOCK,
+    ),
+    (
+        |f| {
+            upgrades(f);
+            change(f).manifest.upgrade.from = vec!["=0.0.1".parse().unwrap()];
+        },
+        "upgrade.path",
+        BLOCK,
+    ),
+    (
+        |f| {
+            upgrades(f);
+            let path = UpgradePath {
+                from: "*".parse().unwrap(),
+                way: UpgradeWay::Cold,
+                schema: SchemaChange::Destructive,
+            };
+            change(f).manifest.upgrade.paths = vec![path];
+        },
+        "upgrade.path",
         BLOCK,
     ),
     (

@@ -171,9 +171,9 @@ fn topology() {
     complains(
         |s| {
             let publish = service(s, "gateway").publish.clone();
-            service(s, "minio").publish = publish;
+            service(s, "seaweedfs").publish = publish;
         },
-        "published by: minio, gateway",
+        "published by: seaweedfs, gateway",
     );
     complains(
         |s| service(s, "gateway").stage = Stage::App,

