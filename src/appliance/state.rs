@@ -102,6 +102,7 @@ impl EnginePlace {
 
 /// Where an appliance stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// An install began and has not reached its end.

@@ -22,6 +22,7 @@ pub const SCHEMA: u32 = 1;
 /// it: a wrong one makes a bundle that the host refuses as incomplete before
 /// it changes anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Inventory {
     /// See [`SCHEMA`].
@@ -41,6 +42,7 @@ pub struct Inventory {
 
 /// An image that an engine holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HeldImage {
     /// Digest by which the engine knows it: of its config or its manifest.

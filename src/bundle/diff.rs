@@ -10,6 +10,7 @@ use crate::oci::digest::Digest;
 
 /// The difference of two bundles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Difference {
     /// Release of the old one.
@@ -26,6 +27,7 @@ pub struct Difference {
 
 /// The difference of the images under one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ImageDifference {
     /// Reference in the old bundle, if it has the image.
@@ -43,6 +45,7 @@ pub struct ImageDifference {
 /// A package whose versions differ; none on one side means that it is not
 /// there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PackageDifference {
     /// The package.

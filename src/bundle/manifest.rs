@@ -77,6 +77,7 @@ pub struct Base {
 
 /// Operating system and architecture, in OCI's words.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Platform {
     /// Such as `linux`.
@@ -123,6 +124,7 @@ pub struct Layer {
 
 /// A stored blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Blob {
     /// Its name.

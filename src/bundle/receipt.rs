@@ -25,6 +25,7 @@ fn first() -> u32 {
 
 /// What was verified, for whoever has to show it later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Receipt {
     /// See [`SCHEMA`].
@@ -70,6 +71,7 @@ pub struct Receipt {
 
 /// What a delta leaves out, which nobody has verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Builds {
     /// What holds the layers, in words.

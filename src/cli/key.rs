@@ -54,8 +54,9 @@ pub struct GenerateArgs {
 
 /// A key as programs read it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Shown {
+pub(super) struct Shown {
     id: KeyId,
     /// What `minisign -P` takes.
     public_key: String,

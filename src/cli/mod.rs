@@ -21,6 +21,8 @@ pub mod password;
 mod place;
 pub mod recover;
 pub mod rollback;
+#[cfg(test)]
+mod schemas;
 mod signal;
 pub mod status;
 mod survey;

@@ -22,8 +22,9 @@ pub struct Args {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Report {
+pub(super) struct Report {
     name: String,
     status: Option<Status>,
     release: Option<String>,
@@ -35,8 +36,9 @@ struct Report {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Row {
+pub(super) struct Row {
     service: String,
     state: String,
     health: Option<String>,

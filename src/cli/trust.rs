@@ -62,8 +62,9 @@ impl Command {
 
 /// A key of the store as programs read it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Entry {
+pub(super) struct Entry {
     id: KeyId,
     revoked: bool,
     /// Who holds it; the key itself stands for whom nobody named.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A release of an appliance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Release {
     /// Release line of the maker, such as `langfuse`. Counters are compared

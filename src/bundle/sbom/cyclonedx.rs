@@ -103,6 +103,7 @@ struct Composition {
 
 /// What stays the same of a package when its version changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageKey {
     /// Such as `deb`.
     pub kind: String,
