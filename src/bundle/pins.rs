@@ -14,7 +14,7 @@ const TABLE: &str = include_str!("../../bundles/pins.toml");
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    #[expect(dead_code, reason = "for whoever reads the file on its own")]
+    #[expect(dead_code, reason = "for people who read the file on its own")]
     schema: u32,
     checked: Date,
     pins: Vec<Pin>,

@@ -128,7 +128,7 @@ fn judge_schema(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome 
 fn open_migration(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome {
     let (text, look) = match schema.kind {
         SchemaKind::Prisma => (
-            "look at what it logged, mend it, and mark it by `prisma migrate resolve \
+            "look at what it logged, fix it, and mark it by `prisma migrate resolve \
              --rolled-back NAME` in the web image before installing again",
             sql(
                 facts,
@@ -177,7 +177,7 @@ pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
         evidence,
         Remedy {
             text: format!(
-                "mend what it names, clear the row, then restart {} so that it tries again",
+                "fix what it names, clear the row, then restart {} so that it tries again",
                 facts
                     .subject
                     .container(&facts.subject.stack.langfuse.worker)

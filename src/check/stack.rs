@@ -116,7 +116,7 @@ pub(super) fn services(facts: &Facts) -> Result<Outcome, Unknown> {
         read_logs(
             facts,
             first,
-            "read why, mend it, then run install again with the bundle, which starts what is down",
+            "read why, fix it, then run install again with the bundle, which starts what is down",
         ),
     ))
 }
@@ -341,7 +341,7 @@ pub(super) fn web_version(facts: &Facts) -> Result<Outcome, Unknown> {
         return Ok(Outcome::blocking(
             "web answers, but is not well",
             evidence,
-            logs("read why: with a bad environment web stays up and answers 500 for ever"),
+            logs("read why: with a bad environment web stays up and answers 500 to every request"),
         ));
     }
     if health.version.as_deref() != Some(langfuse.version.as_str()) {

@@ -140,7 +140,7 @@ impl Args {
             Err(Failure::new(
                 Kind::Interrupted,
                 format!(
-                    "interrupted: {} is installed and runs, but nobody saw its update check fail",
+                    "interrupted: {} is installed and running; the update check was not verified",
                     bundle.manifest().release
                 ),
             )

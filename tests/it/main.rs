@@ -23,6 +23,8 @@ mod hostile;
 #[cfg(test)]
 mod journey;
 #[cfg(test)]
+mod kill;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod matrix;

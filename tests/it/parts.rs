@@ -325,7 +325,7 @@ fn all_wrong_parts_are_named_at_once() {
     fs::write(desk.part(1), two).unwrap();
     fs::write(desk.part(2), one).unwrap();
     let words = [
-        "3 things are wrong",
+        "3 parts are missing or damaged",
         "`parts/a.tar.001` holds what belongs into `a.tar.002`",
         "`parts/a.tar.002` holds what belongs into `a.tar.001`",
         "`parts/a.tar.003` has other content",

@@ -122,7 +122,7 @@ pub enum PartError {
         source: io::Error,
     },
     /// Several parts are wrong, each in its way.
-    #[error("{} things are wrong with the parts", .0.len())]
+    #[error("{} parts are missing or damaged", .0.len())]
     Several(Vec<PartError>),
     /// The parts are right, but the bundle in them is not the listed one.
     #[error("parts are of bundle {found}, the list is of bundle {listed}")]

@@ -126,10 +126,11 @@ impl Which {
     /// asked for.
     pub(super) fn open_to_sign(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
         if self.bundle.insecure_skip_signature {
-            return Err(
-                Failure::new(Kind::Usage, "who signs a bundle has to know who made it")
-                    .hint("trust the maker's key, or name it with `--trusted-key FILE`"),
-            );
+            return Err(Failure::new(
+                Kind::Usage,
+                "cannot sign a bundle with `--insecure-skip-signature`",
+            )
+            .hint("trust the maker's key, or name it with `--trusted-key FILE`"));
         }
         let store = match self.trust.store(context)? {
             Some(store) => store,

@@ -260,7 +260,7 @@ fn own_output(error: OpenError, message: &str) -> Failure {
 
 /// Each with its message, all under one that counts them.
 fn several(errors: Vec<PartError>) -> Failure {
-    let message = format!("{} things are wrong with the parts", errors.len());
+    let message = format!("{} parts are missing or damaged", errors.len());
     let failures: Vec<_> = errors.into_iter().map(Failure::from).collect();
     // What is wrong weighs more than what is missing.
     let wrong = |failure: &&Failure| failure.kind() != Kind::LocalIo;

@@ -167,7 +167,7 @@ impl From<LoadError> for Failure {
                 .hint("name a bundle that has them with `--base BUNDLE`, or bring a full bundle"),
             LoadError::Thread { .. } => Self::from_error(Kind::LocalIo, &error),
             _ => Self::from_error(Kind::Engine, &error)
-                .hint("mend what the engine complains of, then run the command again: it goes on"),
+                .hint("fix what the engine reports, then run the command again: it continues"),
         }
     }
 }
@@ -280,9 +280,8 @@ impl From<ChangeError> for Failure {
                 let hint = format!("read more of its log with `lfctl logs {service}`; {AGAIN}");
                 Self::from_error(Kind::Failed, &error).hint(hint)
             }
-            ChangeError::Migration { .. } => Self::from_error(Kind::Failed, &error).hint(
-                "mend what the log names; running the same command again migrates from there",
-            ),
+            ChangeError::Migration { .. } => Self::from_error(Kind::Failed, &error)
+                .hint("fix what the log names; the same command again migrates from there"),
             ChangeError::Schema { .. } | ChangeError::Probe { .. } => {
                 Self::from_error(Kind::Failed, &error).hint("see what is wrong: `lfctl doctor`")
             }

@@ -4,6 +4,7 @@
 
 mod circles;
 mod source;
+mod words;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -36,7 +36,7 @@ pub(crate) struct Host {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) name: String,
     pub(crate) port: u16,
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Host {
@@ -50,6 +50,15 @@ impl Host {
     /// A host that trusts nobody.
     pub(crate) fn bare() -> Self {
         let alone = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::new(Some(alone))
+    }
+
+    /// The same beside others, for releases whose images nobody else has.
+    pub(crate) fn beside_others() -> Self {
+        Self::new(None)
+    }
+
+    fn new(alone: Option<MutexGuard<'static, ()>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = Self {
             dir: tempfile::tempdir().unwrap(),

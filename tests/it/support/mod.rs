@@ -1,5 +1,6 @@
 //! What several topics share.
 
+pub(crate) mod appliance;
 pub(crate) mod bundle;
 pub(crate) mod engine;
 pub(crate) mod host;
