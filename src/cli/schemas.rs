@@ -41,7 +41,10 @@ text_schema!(Writer, "Writer", "^[0-9]+\\.[0-9]+\\.[0-9]+");
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
-#[expect(clippy::large_enum_variant, reason = "its schema is all that is made of it")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "its schema is all that is made of it"
+)]
 enum Line {
     /// What every command may say.
     Any(Event),
@@ -52,7 +55,10 @@ enum Line {
 #[derive(JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[expect(dead_code, reason = "only its schema is used")]
-#[expect(clippy::large_enum_variant, reason = "its schema is all that is made of it")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "its schema is all that is made of it"
+)]
 enum OwnEvent {
     /// `bundle create` made this bundle.
     Created(Receipt),
