@@ -108,6 +108,10 @@ fn judge_schema(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome 
                 "run install again with the bundle: it runs the migration job",
             ),
         ),
+        SchemaVerdict::Ahead if serves_this_one(facts, schema, state) => Outcome::pass(format!(
+            "{} applied, last {last}, of a later release whose migrations only add",
+            state.applied
+        )),
         SchemaVerdict::Ahead => Outcome::blocking(
             "the database was migrated by a newer release than the one that runs",
             evidence,
@@ -125,6 +129,16 @@ fn judge_schema(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome 
     }
 }
 
+/// Whether a later release on record brought the schema here, and the one
+/// that runs can work on it.
+fn serves_this_one(facts: &Facts, schema: &Schema, state: &SchemaState) -> bool {
+    let levels = facts.subject.additive.get(&schema.service);
+    let last = state.last.as_ref();
+    levels
+        .zip(last)
+        .is_some_and(|(levels, last)| levels.contains(last))
+}
+
 fn open_migration(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome {
     let (text, look) = match schema.kind {
         SchemaKind::Prisma => (
@@ -138,7 +152,7 @@ fn open_migration(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcom
             ),
         ),
         SchemaKind::GolangMigrate => (
-            "find out which of its statements were applied, mend the rest, and set the version by \
+            "find out which of its statements were applied, repair the rest, and set the version by \
              `migrate force N` in the web image before installing again",
             sql(
                 facts,

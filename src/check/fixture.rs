@@ -239,6 +239,7 @@ pub(super) fn installed() -> Subject {
         lfctl: Some("0.1.0".to_owned()),
         wanted,
         certificate: Some(Fact::Known(certificate())),
+        additive: BTreeMap::new(),
     }
 }
 

@@ -260,3 +260,17 @@ fn programs_read_the_same_as_people() {
     assert_eq!(update["outcome"], "pass");
     assert!(update["evidence"].as_str().unwrap().contains("12 ms"));
 }
+
+#[test]
+fn a_schema_that_a_later_release_left_is_no_finding_where_it_only_adds() {
+    let mut facts = healthy();
+    known(&mut facts.schemas[1]).last = Some("47".to_owned());
+    let ids = |facts: &Facts| -> Vec<_> { findings(facts).iter().map(|one| one.0).collect() };
+    assert_eq!(ids(&facts).len(), 1);
+    let service = facts.subject.stack.schemas[1].service.clone();
+    facts
+        .subject
+        .additive
+        .insert(service, ["47".to_owned()].into());
+    assert_eq!(ids(&facts), Vec::<&str>::new());
+}

@@ -1,7 +1,7 @@
 //! What facts are about: an appliance as its files describe it, or as a bundle
 //! is about to make it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::certificate::{self, Certificate};
 use super::{Fact, applied};
+use crate::appliance::generation::Generation;
 use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
 use crate::appliance::{Appliance, ApplianceError};
@@ -18,6 +19,7 @@ use crate::langfuse::Door;
 use crate::langfuse::http::Basic;
 use crate::render::Names;
 use crate::stack::Stack;
+use crate::stack::release::SchemaChange;
 use crate::stack::secret::{Redactor, SecretStore};
 use crate::stack::site::SiteConfig;
 
@@ -58,6 +60,9 @@ pub struct Subject {
     pub wanted: Fact<BTreeMap<String, String>>,
     /// The gateway's certificate; `None` when the site names none.
     pub certificate: Option<Fact<Certificate>>,
+    /// Last migrations, by service, of the releases on record that only add to
+    /// the databases: what a rollback or an upgrade that went back leaves.
+    pub additive: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Where an appliance is reached.
@@ -139,6 +144,20 @@ impl Secrets {
     }
 }
 
+fn additive(generations: &[Generation]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut levels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let additive = generations
+        .iter()
+        .filter(|one| one.schema_change == SchemaChange::Additive);
+    for (service, last) in additive.flat_map(|one| &one.schemas) {
+        levels
+            .entry(service.clone())
+            .or_default()
+            .insert(last.clone());
+    }
+    levels
+}
+
 impl Subject {
     /// Reads `site.toml`, `secrets.toml` and the journal beside a state that was
     /// read already.
@@ -191,6 +210,7 @@ impl Subject {
             lfctl: Some(state.record.lfctl),
             wanted,
             certificate: site.as_ref().and_then(certificate_of),
+            additive: additive(&appliance.generations()?),
         })
     }
 
@@ -215,6 +235,7 @@ impl Subject {
             lfctl: None,
             wanted: Fact::not_asked(),
             certificate: None,
+            additive: BTreeMap::new(),
         }
     }
 
