@@ -33,11 +33,28 @@ struct Running {
     exec: String,
     output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
     feeding: Option<Feeding>,
+    /// How feeding ended, once it has.
+    fed: Result<(), String>,
     stderr: Vec<u8>,
 }
 
+/// Why a command did not get all of its input.
+enum FeedError {
+    /// The input itself broke off.
+    Source(io::Error),
+    /// The command does not take any more.
+    Pipe(io::Error),
+}
+
+impl FeedError {
+    fn text(&self) -> String {
+        let (Self::Source(error) | Self::Pipe(error)) = self;
+        innermost(error)
+    }
+}
+
 /// The task that feeds a command. Ends with its value.
-struct Feeding(JoinHandle<io::Result<()>>);
+struct Feeding(JoinHandle<Result<(), FeedError>>);
 
 impl Drop for Feeding {
     fn drop(&mut self) {
@@ -79,22 +96,35 @@ pub(super) async fn run(
         exec,
         output,
         feeding,
+        fed: Ok(()),
         stderr: Vec::new(),
     };
     Ok(futures_util::stream::unfold(Some(running), next).boxed())
 }
 
-async fn feed(mut stdin: Pin<Box<dyn AsyncWrite + Send>>, mut body: LoadBody) -> io::Result<()> {
+async fn feed(
+    mut stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    mut body: LoadBody,
+) -> Result<(), FeedError> {
     while let Some(piece) = body.next().await {
-        stdin.write_all(&piece?).await?;
+        let piece = piece.map_err(FeedError::Source)?;
+        stdin.write_all(&piece).await.map_err(FeedError::Pipe)?;
     }
-    stdin.shutdown().await
+    stdin.shutdown().await.map_err(FeedError::Pipe)
 }
 
 async fn next(running: Option<Running>) -> Option<(Result<Bytes, EngineError>, Option<Running>)> {
     let mut running = running?;
     loop {
-        match tokio::time::timeout(IDLE, running.output.next()).await {
+        let piece = tokio::select! {
+            biased;
+            // The command would wait for the rest for ever.
+            error = source_broke(&mut running.feeding, &mut running.fed, &running.action) => {
+                return Some((Err(error), None));
+            }
+            piece = tokio::time::timeout(IDLE, running.output.next()) => piece,
+        };
+        match piece {
             Ok(Some(Ok(LogOutput::StdOut { message } | LogOutput::Console { message }))) => {
                 return Some((Ok(message), Some(running)));
             }
@@ -113,6 +143,28 @@ async fn next(running: Option<Running>) -> Option<(Result<Bytes, EngineError>, O
     }
 }
 
+/// Waits until the input of a command breaks off; for ever where it does not.
+/// How feeding ended otherwise is put into `fed`.
+async fn source_broke(
+    feeding: &mut Option<Feeding>,
+    fed: &mut Result<(), String>,
+    action: &str,
+) -> EngineError {
+    if let Some(task) = feeding {
+        let ended = (&mut task.0).await;
+        *feeding = None;
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error @ FeedError::Source(_))) => {
+                return refused(action, None, &error.text());
+            }
+            Ok(Err(error)) => *fed = Err(error.text()),
+            Err(error) => *fed = Err(error.to_string()),
+        }
+    }
+    std::future::pending().await
+}
+
 impl Running {
     /// Whether the command did all of it: the end of its output says nothing.
     async fn end(mut self) -> Result<(), EngineError> {
@@ -122,14 +174,14 @@ impl Running {
             let message = format!("it ended with code {code}: {said}");
             return Err(refused(&self.action, None, &message));
         }
-        let Some(feeding) = &mut self.feeding else {
-            return Ok(());
-        };
-        match (&mut feeding.0).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(refused(&self.action, None, &innermost(&error))),
-            Err(error) => Err(refused(&self.action, None, &error.to_string())),
+        if let Some(feeding) = &mut self.feeding {
+            self.fed = match (&mut feeding.0).await {
+                Ok(fed) => fed.map_err(|error| error.text()),
+                Err(error) => Err(error.to_string()),
+            };
         }
+        let action = &self.action;
+        self.fed.clone().map_err(|why| refused(action, None, &why))
     }
 }
 
