@@ -143,8 +143,11 @@ impl Versioned for Stored {
 
     fn from_text(text: Text<'_>, schema: u32) -> Result<Self, Malformed> {
         if schema > 1 {
+            let mut record: Recorded = text.parse()?;
+            // What is installed as a whole has data, whatever else is written.
+            record.holds_data |= record.status == Status::Installed;
             return Ok(Self {
-                record: text.parse()?,
+                record,
                 stack: None,
             });
         }
