@@ -68,10 +68,13 @@ async fn what_the_engine_holds_needs_no_room() {
     // The base once, and once in each of the two archives.
     assert!(load("2.tar") > 3 * BASE && install("2.tar") > 3 * BASE);
     desk.ok(&["bundle", "load", "1.tar"]);
-    assert_eq!((load("1.tar"), install("1.tar")), (0, 0));
+    // What lfctl itself writes counts where it is the engine's filesystem.
+    let own = install("1.tar");
+    assert!(own == 0 || own == 16 * MIB, "{own}");
+    assert_eq!(load("1.tar"), 0);
     let (load, install) = (load("2.tar"), install("2.tar"));
     assert!(0 < load && load < MIB, "{load}");
-    assert_eq!(load, install);
+    assert_eq!(load, install - own);
 }
 
 /// Has every thread of lfctl that reads so often from a file fail then.

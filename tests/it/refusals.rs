@@ -258,9 +258,11 @@ fn pair(host: &Host, name: &str, kind: &[&str]) {
         "-x509",
         "-nodes",
         "-days",
-        "2",
+        "90",
         "-subj",
         "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
     ];
     arguments.extend(kind);
     let (key, pem) = (path("key"), path("pem"));
