@@ -279,8 +279,13 @@ pub(super) fn downgrade(facts: &Facts) -> Result<Outcome, Unknown> {
             wanted.counter
         )
     };
+    // After a rollback the older release runs, and its bundle repairs it.
+    let is_running = change.recorded.as_ref().is_some_and(|state| {
+        state.status == Status::Installed && state.current.bundle == change.bundle
+    });
     match highest {
         None => Ok(Outcome::pass("it has run no release before")),
+        Some(_) if is_running => Ok(Outcome::pass("it is the release that runs")),
         Some(highest) if highest <= wanted.counter => Ok(Outcome::pass(evidence(highest))),
         Some(highest) => Ok(Outcome::blocking(
             format!(

@@ -8,9 +8,11 @@ use super::{
     CHECKS, Check, Examination, Outcome, SelectError, When, before, before_load, examine, probes,
     select,
 };
+use crate::appliance::state::Status;
 use crate::engine::{Container, HealthState};
 use crate::facts::{Fact, Facts, Probe};
 use crate::langfuse::UpdateVerdict;
+use crate::oci::digest::Digest;
 use crate::report::finding::Severity;
 use crate::stack::secret::SecretStore;
 
@@ -273,4 +275,27 @@ fn a_schema_that_a_later_release_left_is_no_finding_where_it_only_adds() {
         .additive
         .insert(service, ["47".to_owned()].into());
     assert_eq!(ids(&facts), Vec::<&str>::new());
+}
+
+#[test]
+fn what_runs_after_a_rollback_is_repaired_from_its_own_bundle() {
+    let mut facts = kept();
+    let change = facts.change.as_mut().unwrap();
+    let bundle = change.bundle;
+    let counter = change.manifest.release.counter;
+    let state = change.recorded.as_mut().unwrap();
+    state.status = Status::Installed;
+    for highest in state.highest_counters.values_mut() {
+        *highest = counter + 1;
+    }
+    state.current.bundle = Digest::of(b"another");
+    let is_downgrade = |facts: &Facts| {
+        findings(facts)
+            .iter()
+            .any(|one| one.0 == "appliance.downgrade")
+    };
+    assert!(is_downgrade(&facts));
+    let change = facts.change.as_mut().unwrap();
+    change.recorded.as_mut().unwrap().current.bundle = bundle;
+    assert!(!is_downgrade(&facts));
 }

@@ -173,7 +173,7 @@ impl Failure {
     #[must_use]
     pub fn of_appliance(mut self, name: &str) -> Self {
         for hint in &mut self.report.hints {
-            for command in ["`lfctl doctor", "`lfctl logs"] {
+            for command in ["`lfctl doctor", "`lfctl logs", "`lfctl recover"] {
                 *hint = hint.replace(command, &format!("{command} --name {name}"));
             }
         }
