@@ -18,6 +18,7 @@ pub mod install;
 pub mod observe;
 pub mod observed;
 pub mod plan;
+pub mod recover;
 pub mod release;
 pub mod runner;
 mod step;

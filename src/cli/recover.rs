@@ -5,11 +5,10 @@ use super::failure::{Failure, Kind};
 use super::survey::secrets;
 use super::{Context, changing};
 use crate::appliance::Appliance;
-use crate::appliance::journal::{COMMIT, OnBreak, Unfinished};
-use crate::appliance::state::{State, Status};
+use crate::appliance::journal::{OnBreak, Unfinished};
 use crate::change::plan::Plan;
+use crate::change::recover::{self, Recovery};
 use crate::change::runner::{Interrupt, Purpose, Runner};
-use crate::change::upgrade::Leftovers;
 use crate::change::{Blueprint, BringUp, Step};
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts};
@@ -82,14 +81,11 @@ async fn take_up<E: ContainerEngine>(
     facts: &EngineFacts,
     appliance: &Appliance,
 ) -> Result<(), Failure> {
-    let (Some(run), Some(state)) = (appliance.journal().unfinished()?, appliance.state()?) else {
+    let Some(state) = appliance.state()? else {
         return Ok(());
     };
-    if state.status != Status::Installed {
-        return Ok(());
-    }
-    let committed = run.committed || is_committed(&run, &state);
-    if !committed && run.on_break == OnBreak::Resume {
+    let recovery = recover::decide(appliance, &state)?;
+    if let Recovery::Nothing = recovery {
         return Ok(());
     }
     let target = Blueprint::of_generation(appliance, &state.current)?;
@@ -108,10 +104,13 @@ async fn take_up<E: ContainerEngine>(
         before: Some(state.clone()),
         reporter: context.reporter.as_ref(),
     };
-    let result = if committed {
-        clear_up(context, &state, &mut change).await
-    } else {
-        undo(context, &run, &mut change).await
+    let result = match recovery {
+        Recovery::ClearUp { plan, previous } => {
+            change.previous = previous.map(|previous| *previous);
+            clear_up(context, &plan, &mut change).await
+        }
+        Recovery::Undo(run) => undo(context, &run, &mut change).await,
+        Recovery::Nothing => Ok(()),
     };
     let deed = Deed {
         command: "recover".to_owned(),
@@ -123,12 +122,6 @@ async fn take_up<E: ContainerEngine>(
     };
     audit::append(&appliance.audit_path(), deed)?;
     result
-}
-
-/// Whether the one write of the commit reached the disk, though its line in
-/// the journal did not.
-fn is_committed(run: &Unfinished, state: &State) -> bool {
-    run.step.as_deref() == Some(COMMIT) && state.run == run.run
 }
 
 async fn undo<E: ContainerEngine>(
@@ -157,20 +150,12 @@ async fn undo<E: ContainerEngine>(
 
 async fn clear_up<E: ContainerEngine>(
     context: &Context,
-    state: &State,
+    plan: &Plan<Step>,
     change: &mut BringUp<'_, E>,
 ) -> Result<(), Failure> {
-    let mut plan: Plan<Step> = Plan::new("recover", OnBreak::Resume);
-    if let Some(before) = &state.previous {
-        let stack = change.appliance.stack_of(before)?;
-        let kept = [&before.images, &state.current.images];
-        let older = change.appliance.generations()?;
-        Leftovers::of(&stack, &state.stack, kept, &older).push(&mut plan);
-    }
-    plan.push(Step::RecordRelease, false);
     let release = change.target.release.clone();
     let appliance = change.appliance;
-    changing::run(context, appliance, &plan, Purpose::default(), change).await?;
+    changing::run(context, appliance, plan, Purpose::default(), change).await?;
     say(
         context,
         "recover.finished",

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use lfctl::appliance::Appliance;
-use lfctl::appliance::journal::{COMMIT, OnBreak};
 use lfctl::appliance::state::Status;
 use lfctl::bundle::open::Bundle;
 use lfctl::change::plan::Plan;
+use lfctl::change::recover::{self, Recovery};
 use lfctl::change::runner::{Interrupt, Purpose, Runner};
 use lfctl::change::uninstall::{self, Uninstall};
 use lfctl::change::upgrade::{self, Leftovers};
@@ -218,30 +218,26 @@ impl Host {
 
     /// What `lfctl recover` does with an upgrade that broke off.
     pub(super) async fn recover(&self, rig: &Rig, facts: &EngineFacts) -> Result<(), ChangeError> {
-        let Some(run) = self.appliance.journal().unfinished()? else {
-            return Ok(());
-        };
         let state = self.appliance.state()?.unwrap();
-        let is_commit = run.step.as_deref() == Some(COMMIT) && state.run == run.run;
+        let recovery = recover::decide(&self.appliance, &state)?;
         let mut change = self.change(rig, facts, None).await?;
         change.target = change.previous.clone().unwrap();
-        if run.committed || is_commit {
-            let mut plan = Plan::new("recover", OnBreak::Resume);
-            if let Some(before) = &state.previous {
-                let stack = self.appliance.stack_of(before)?;
-                let kept = [&before.images, &state.current.images];
-                Leftovers::of(&stack, &state.stack, kept, &[]).push(&mut plan);
+        match recovery {
+            Recovery::Nothing => Ok(()),
+            Recovery::ClearUp { plan, previous } => {
+                change.previous = previous.map(|previous| *previous);
+                self.run(&plan, &mut change).await
             }
-            plan.push(Step::RecordRelease, false);
-            return self.run(&plan, &mut change).await;
+            Recovery::Undo(run) => {
+                let (journal, interrupt) = (self.appliance.journal(), Interrupt::default());
+                let runner = Runner {
+                    journal: &journal,
+                    reporter: &Silent,
+                    interrupt: &interrupt,
+                };
+                runner.undo_unfinished(&run, &mut change).await
+            }
         }
-        let (journal, interrupt) = (self.appliance.journal(), Interrupt::default());
-        let runner = Runner {
-            journal: &journal,
-            reporter: &Silent,
-            interrupt: &interrupt,
-        };
-        runner.undo_unfinished(&run, &mut change).await
     }
 
     /// What `lfctl uninstall` does behind its question.
