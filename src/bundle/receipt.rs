@@ -23,7 +23,7 @@ fn first() -> u32 {
     1
 }
 
-/// What was verified, for whoever has to show it later.
+/// What was verified, to be shown later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

@@ -118,7 +118,7 @@ async fn next(running: Option<Running>) -> Option<(Result<Bytes, EngineError>, O
     loop {
         let piece = tokio::select! {
             biased;
-            // The command would wait for the rest for ever.
+            // The command would wait for the rest without end.
             error = source_broke(&mut running.feeding, &mut running.fed, &running.action) => {
                 return Some((Err(error), None));
             }
@@ -143,7 +143,7 @@ async fn next(running: Option<Running>) -> Option<(Result<Bytes, EngineError>, O
     }
 }
 
-/// Waits until the input of a command breaks off; for ever where it does not.
+/// Waits until the input of a command breaks off; without end where it does not.
 /// How feeding ended otherwise is put into `fed`.
 async fn source_broke(
     feeding: &mut Option<Feeding>,

@@ -27,7 +27,7 @@ impl Fault {
         matches!(self, Self::AnswerLost | Self::HangsAfter)
     }
 
-    /// Whether the client waits for ever.
+    /// Whether the client waits without end.
     pub(super) fn hangs(self) -> bool {
         matches!(self, Self::HangsBefore | Self::HangsAfter)
     }

@@ -1,4 +1,4 @@
 CREATE TABLE half_way (id String) ENGINE = Log;
--- Counts for ever.
+-- Counts without end.
 SELECT max(number) FROM system.numbers;
 DROP TABLE half_way;
