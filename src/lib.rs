@@ -1,5 +1,5 @@
 //! lfctl puts Langfuse onto a host that has never seen the internet, keeps it
-//! there through upgrades, and proves that it is well and that nothing leaves.
+//! there through upgrades, and proves that it is healthy and that nothing leaves.
 //!
 //! Layers, each using only those to its right:
 //!

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::backup::LastBackup;
 use super::{Appliance, ApplianceError};
 use crate::oci::digest::Digest;
 use crate::stack::Stack;
@@ -31,11 +32,11 @@ const LIMIT: u64 = 64 << 20;
 
 /// A committed state of an appliance, or one that is to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Generation {
     /// Counted from 1.
     pub number: u32,
-    /// The release.
     pub release: Release,
     /// Digest of the `index.json` of the bundle it came from.
     pub bundle: Digest,
@@ -55,6 +56,9 @@ pub struct Generation {
     /// What it did to the databases of the generation before.
     #[serde(default)]
     pub schema_change: SchemaChange,
+    /// The newest backup of the generation before, as it was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<LastBackup>,
     /// The command that made it.
     pub made_by: String,
     /// When it was written.
@@ -63,6 +67,7 @@ pub struct Generation {
 
 /// An image in the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct InstalledImage {
     /// Reference as operators know it.
@@ -75,6 +80,7 @@ pub struct InstalledImage {
 
 /// How a generation compares to the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Comparison {
     /// There is none before it.
@@ -253,6 +259,11 @@ impl Appliance {
         Ok(Some(text))
     }
 
+    /// Where the head of the bundle of a generation is kept.
+    pub fn head_path(&self, generation: &Generation) -> PathBuf {
+        self.generation_dir(generation.number).join("head.tar")
+    }
+
     /// The head of the bundle of a generation, where it was at hand.
     ///
     /// # Errors
@@ -285,6 +296,7 @@ mod tests {
             listen: ([127, 0, 0, 1], 80).into(),
             schemas: BTreeMap::new(),
             schema_change: SchemaChange::Additive,
+            backup: None,
             made_by: "install".to_owned(),
             at: Timestamp::UNIX_EPOCH,
         }

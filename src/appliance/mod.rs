@@ -7,6 +7,9 @@
 //! /var/lib/lfctl/<name>/journal.jsonl    one line per step begin and end, fsynced
 //! /var/lib/lfctl/<name>/secrets.toml     0600, generated once
 //! /var/lib/lfctl/<name>/generations/<n>/ what was committed: record, stack, site.toml, head of the bundle
+//! /var/lib/lfctl/<name>/backups.json      the last backup and the last drill
+//! /var/lib/lfctl/<name>/backup-password   0600, opens the repository
+//! /var/lib/lfctl/<name>/units.json        the systemd units that lfctl wrote
 //! /var/lib/lfctl/<name>.lock             held while something changes
 //! /var/log/lfctl/<name>/audit.jsonl      hash-chained: who, when, what, result
 //! /var/lib/lfctl/releases.json           highest release of each name, for the whole host
@@ -17,9 +20,12 @@
 //! A newer lfctl reads every older file; an older one refuses a newer file
 //! and says which version wrote it.
 
+pub mod backup;
+mod error;
 pub mod generation;
 pub mod journal;
 pub mod state;
+mod units;
 
 use std::fs::TryLockError;
 use std::io;
@@ -27,63 +33,22 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use crate::host::HOST;
+use crate::host::audit::AuditLog;
 use crate::host::lock::Lock;
 use crate::stack::secret::SecretStore;
-use crate::stack::site::{SiteConfig, SiteError};
+use crate::stack::site::SiteConfig;
 use crate::sys::fs::{sync_dir, write_atomically};
 use crate::sys::paths::Paths;
-use crate::sys::versioned::{self, DocumentError};
-use generation::Kept;
+use crate::sys::versioned;
+pub use error::ApplianceError;
 use journal::Journal;
-use state::{State, Stored};
 
 /// An appliance on this host, installed or about to be.
 #[derive(Debug, Clone)]
 pub struct Appliance {
     name: String,
     paths: Paths,
-}
-
-/// What can go wrong with an appliance's files.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ApplianceError {
-    /// The name cannot be used for containers and directories.
-    #[error(
-        "`{0}` is no name for an appliance: use 1 to 30 of a-z, 0-9 and -, beginning with a letter"
-    )]
-    Name(String),
-    /// A file could not be read or written.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// Another process changes the appliance.
-    #[error("another lfctl is changing appliance `{name}` (process {holder})")]
-    Locked {
-        /// The appliance.
-        name: String,
-        /// Process id of the holder, as far as known.
-        holder: String,
-    },
-    /// A file of a generation is not there as it was written.
-    #[error("`{}` cannot be used: {why}", file.display())]
-    Generation {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// `site.toml` is wrong.
-    #[error("{} is not valid", path.display())]
-    Site {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: SiteError,
-    },
-    /// A stored document is damaged, or newer than this lfctl.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
 }
 
 impl Appliance {
@@ -124,7 +89,6 @@ impl Appliance {
         Ok(names)
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -144,18 +108,18 @@ impl Appliance {
         self.dir().join("secrets.toml")
     }
 
-    /// Where its audit log lies.
-    pub fn audit_path(&self) -> PathBuf {
-        self.paths.audit_log(&self.name)
+    pub fn audit_log(&self) -> AuditLog {
+        AuditLog::of(&self.paths, &self.name)
     }
 
-    fn state_path(&self) -> PathBuf {
-        self.dir().join("state.json")
+    /// The audit log of what concerns the whole host.
+    pub fn host_audit_log(&self) -> AuditLog {
+        AuditLog::of(&self.paths, HOST)
     }
 
     /// Takes the lock, or says who holds it.
     pub fn lock(&self) -> Result<Lock, ApplianceError> {
-        Lock::take(&self.lock_path(), 0o644)?.map_err(|holder| ApplianceError::Locked {
+        Lock::acquire(&self.lock_path(), 0o644)?.map_err(|holder| ApplianceError::Locked {
             name: self.name.clone(),
             holder,
         })
@@ -190,40 +154,6 @@ impl Appliance {
             .collect()
     }
 
-    /// What is installed, if anything is.
-    pub fn state(&self) -> Result<Option<State>, ApplianceError> {
-        let Some(stored) = versioned::load::<Stored>(&self.state_path())? else {
-            return Ok(None);
-        };
-        let stack = match stored.stack {
-            Some(stack) => stack,
-            None => self.stack_of(&stored.record.current)?,
-        };
-        Ok(Some(State {
-            record: stored.record,
-            stack,
-        }))
-    }
-
-    /// Writes what is installed: the last step of every change.
-    pub fn write_state(&self, state: &State) -> Result<(), ApplianceError> {
-        let mut record = state.record.clone();
-        record.schema = state::SCHEMA;
-        env!("CARGO_PKG_VERSION").clone_into(&mut record.lfctl);
-        // An older lfctl kept the stack in the file itself.
-        if self.stack_of(&record.current).is_err() {
-            let kept = Kept {
-                stack: &state.stack,
-                site: None,
-                head: None,
-            };
-            self.keep_generation(&record.current, &kept)?;
-        }
-        let text = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
-        // It holds hashes of secrets, some of which people choose.
-        Ok(write_atomically(&self.state_path(), &text, 0o600)?)
-    }
-
     /// What the operator decided, if that was ever written.
     pub fn site(&self) -> Result<Option<SiteConfig>, ApplianceError> {
         let path = self.site_path();
@@ -252,7 +182,6 @@ impl Appliance {
         Ok(write_atomically(&path, text.expose().as_bytes(), 0o600)?)
     }
 
-    /// The journal.
     pub fn journal(&self) -> Journal {
         Journal::at(self.dir().join("journal.jsonl"))
     }

@@ -5,18 +5,22 @@
 //! makes can be found again and removed. A change is committed by one atomic
 //! write of this file, which names the run that did it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::generation::{Generation, InstalledImage, stack_bytes};
+use super::generation::{Generation, InstalledImage, Kept, stack_bytes};
+use super::{Appliance, ApplianceError};
 use crate::engine::{EngineFacts, EngineKind};
 use crate::oci::digest::Digest;
 use crate::stack::Stack;
 use crate::stack::release::{Release, SchemaChange};
-use crate::sys::versioned::{Format, Malformed, Text, Versioned};
+use crate::sys::fs::write_atomically;
+use crate::sys::versioned::{self, Format, Malformed, Text, Versioned};
 
 /// Version of the file that this lfctl writes, and the newest it reads.
 pub const SCHEMA: u32 = 2;
@@ -76,6 +80,9 @@ pub struct Recorded {
     pub holds_data: bool,
     /// Short hashes of secrets whose change loses data.
     pub fingerprints: BTreeMap<String, String>,
+    /// Services that were stopped on purpose.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stopped: BTreeSet<String>,
     /// When this was written.
     pub updated: Timestamp,
 }
@@ -107,10 +114,49 @@ impl EnginePlace {
 pub enum Status {
     /// An install began and has not reached its end.
     Installing,
-    /// Installed.
     Installed,
     /// Uninstalled; volumes and secrets are kept.
     Uninstalled,
+}
+
+impl Appliance {
+    fn state_path(&self) -> PathBuf {
+        self.dir().join("state.json")
+    }
+
+    /// What is installed, if anything is.
+    pub fn state(&self) -> Result<Option<State>, ApplianceError> {
+        let Some(stored) = versioned::load::<Stored>(&self.state_path())? else {
+            return Ok(None);
+        };
+        let stack = match stored.stack {
+            Some(stack) => stack,
+            None => self.stack_of(&stored.record.current)?,
+        };
+        Ok(Some(State {
+            record: stored.record,
+            stack,
+        }))
+    }
+
+    /// Writes what is installed: the last step of every change.
+    pub fn write_state(&self, state: &State) -> Result<(), ApplianceError> {
+        let mut record = state.record.clone();
+        record.schema = SCHEMA;
+        env!("CARGO_PKG_VERSION").clone_into(&mut record.lfctl);
+        // An older lfctl kept the stack in the file itself.
+        if self.stack_of(&record.current).is_err() {
+            let kept = Kept {
+                stack: &state.stack,
+                site: None,
+                head: None,
+            };
+            self.keep_generation(&record.current, &kept)?;
+        }
+        let text = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
+        // It holds hashes of secrets, some of which people choose.
+        Ok(write_atomically(&self.state_path(), &text, 0o600)?)
+    }
 }
 
 impl Recorded {
@@ -132,9 +178,9 @@ impl Recorded {
 }
 
 /// `state.json` as it is read: the stack lies elsewhere since schema 2.
-pub(super) struct Stored {
-    pub(super) record: Recorded,
-    pub(super) stack: Option<Stack>,
+struct Stored {
+    record: Recorded,
+    stack: Option<Stack>,
 }
 
 impl Versioned for Stored {
@@ -196,6 +242,7 @@ impl First {
                 listen: self.listen,
                 schemas: BTreeMap::new(),
                 schema_change: SchemaChange::Additive,
+                backup: None,
                 made_by: "install".to_owned(),
                 at: self.updated,
             },
@@ -207,6 +254,7 @@ impl First {
             // An older lfctl did not write it down.
             holds_data: self.holds_data || self.status == Status::Installed,
             fingerprints: self.fingerprints,
+            stopped: BTreeSet::new(),
             updated: self.updated,
         };
         Ok(Stored {

@@ -1,6 +1,6 @@
 //! Signatures beside a bundle, of those who did not make it.
 //!
-//! Whoever looked at a release, such as the security team of the site that
+//! Those who looked at a release, such as the security team of the site that
 //! takes it, signs the same `index.json` as its maker did. The bundle stays
 //! as it is: `NAME.tar.KEYID.minisig` lies beside it, in minisign's format.
 
@@ -40,7 +40,7 @@ pub fn find(name: &Path, more: &[PathBuf]) -> io::Result<Vec<Countersignature>> 
     dirs.extend(more.iter().filter(|dir| **dir != directory(name)).cloned());
     let mut files = Vec::new();
     for dir in dirs {
-        // Whoever needs the directory says that it cannot be read.
+        // The caller that needs the directory says that it cannot be read.
         let Ok(entries) = fs::read_dir(&dir) else {
             continue;
         };

@@ -69,7 +69,6 @@ pub struct Base {
     pub name: String,
     /// Digest of the bundle's `index.json`, or of the inventory.
     pub digest: Digest,
-    /// Its platform.
     pub platform: Platform,
     /// Inflated bytes of its layers by diff id, as far as they are known.
     pub unpacked: BTreeMap<Digest, u64>,

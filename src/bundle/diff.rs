@@ -48,7 +48,6 @@ pub struct ImageDifference {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct PackageDifference {
-    /// The package.
     #[serde(flatten)]
     pub package: PackageKey,
     /// Versions in the old image.

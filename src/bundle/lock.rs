@@ -4,7 +4,7 @@
 //!
 //! Digests hold themselves fast, the inflated sizes of layers do not: a wrong
 //! one would be signed, and found by a host that cannot get another bundle.
-//! So each platform has a checksum. Whoever merges or edits a lock breaks it.
+//! So each platform has a checksum. A merge or an edit breaks it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,19 +59,19 @@ struct Written {
     schema: u32,
     #[serde(default)]
     lfctl: Writer,
-    platforms: BTreeMap<String, Platform>,
+    platforms: BTreeMap<String, LockedPlatform>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Platform {
+struct LockedPlatform {
     checksum: Option<Digest>,
     images: BTreeMap<String, Digest>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     layers: BTreeMap<Digest, u64>,
 }
 
-impl Platform {
+impl LockedPlatform {
     fn of(locked: &Locked) -> Self {
         Self {
             checksum: Some(locked.checksum()),
@@ -113,7 +113,7 @@ impl Versioned for Written {
             return text.parse();
         }
         let one: OnePlatform = text.parse()?;
-        let platform = Platform {
+        let platform = LockedPlatform {
             // Nothing vouches for the sizes of layers.
             checksum: None,
             images: one.images,
@@ -178,7 +178,7 @@ impl Lock {
     fn read(
         file: &Path,
         bytes: &[u8],
-        check: impl Fn(&str, Platform) -> Result<Locked, LockError>,
+        check: impl Fn(&str, LockedPlatform) -> Result<Locked, LockError>,
     ) -> Result<Self, LockError> {
         let written: Written = versioned::parse(file, bytes)?;
         let checked = written.platforms.into_iter().map(|(name, platform)| {
@@ -203,7 +203,7 @@ impl Lock {
             schema: SCHEMA,
             lfctl: Writer,
             platforms: platforms
-                .map(|(name, locked)| (name.clone(), Platform::of(locked)))
+                .map(|(name, locked)| (name.clone(), LockedPlatform::of(locked)))
                 .collect(),
         };
         Ok(format!(

@@ -92,7 +92,6 @@ impl std::fmt::Display for Platform {
     }
 }
 
-/// One image of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BundleImage {
@@ -160,6 +159,7 @@ pub struct UpgradePath {
 
 /// Whether an old release may serve while the databases are migrated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UpgradeWay {
     /// It may.

@@ -12,7 +12,7 @@ use super::manifest::{Platform, Release};
 use super::open::{Bundle, OpenError, blob_error};
 use super::workers::{self, CHUNK, Watch};
 use crate::oci::digest::Digest;
-use crate::report::event::{Outcome, Reporter, Step, Unit};
+use crate::report::event::{Reporter, Step, StepStatus, Unit};
 use crate::sign::KeyId;
 use crate::sys::versioned::{Format, Malformed, Text, VERSION, Versioned};
 
@@ -31,7 +31,6 @@ pub struct Receipt {
     /// See [`SCHEMA`].
     #[serde(default = "first")]
     pub schema: u32,
-    /// The file.
     pub file: PathBuf,
     /// Bytes of the file.
     pub size: u64,
@@ -42,7 +41,6 @@ pub struct Receipt {
     /// Other trusted keys that signed it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub countersigned_by: Vec<KeyId>,
-    /// The release.
     pub release: Release,
     /// The platform of its images.
     pub platform: Platform,
@@ -184,7 +182,7 @@ impl Bundle {
         // The largest last, since threads take from the end.
         unread.sort_by_key(|(_, size)| *size);
         workers::run(unread, &progress, |(digest, _), watch| one(&digest, watch))?;
-        progress.finish(Outcome::Done, Some(format!("{count} layers are right")));
+        progress.finish(StepStatus::Done, Some(format!("{count} layers are right")));
         let manifest = self.manifest();
         Ok(Receipt {
             schema: SCHEMA,

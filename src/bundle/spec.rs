@@ -10,15 +10,15 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Platform, Release, UpgradeRules};
+use super::migrations::largest;
 use crate::oci::digest::Digest;
 use crate::sign::TrustStatement;
 use crate::stack::Stack;
-use crate::stack::validate::validate;
+use crate::stack::validate::{is_legal_name, validate};
 
 /// Version of the spec format that this lfctl reads.
 pub const SCHEMA: u32 = 1;
 
-/// What to bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BundleSpec {
@@ -106,12 +106,24 @@ impl BundleSpec {
         for platform in &self.platforms {
             parse_platform(platform)?;
         }
+        let mut digests = BTreeMap::new();
         for (key, reference) in &self.images {
-            parse_reference(reference).map_err(|problem| SpecError::Reference {
+            let bad = |problem: String| SpecError::Reference {
                 key: key.clone(),
                 reference: reference.clone(),
                 problem,
-            })?;
+            };
+            if !is_legal_name(key) {
+                return Err(bad(
+                    "has a key that is not a name of a-z, 0-9 and `-`".to_owned()
+                ));
+            }
+            let parsed = parse_reference(reference).map_err(bad)?;
+            let digest = parsed.digest().map(str::to_owned);
+            let tag = reference.split('@').next().unwrap_or(reference);
+            if *digests.entry(tag).or_insert_with(|| digest.clone()) != digest {
+                return Err(bad(format!("gives `{tag}` another digest than before")));
+            }
         }
         check_stack(&self.stack, &self.images.keys().cloned().collect())
     }
@@ -127,17 +139,23 @@ impl BundleSpec {
 
 /// The single place where a spec meets the rules of the stack definition.
 fn check_stack(stack: &Stack, images: &BTreeSet<String>) -> Result<(), SpecError> {
-    validate(stack, images)
+    // What it leaves to the image is right whatever it will be.
+    validate(&largest(stack), images)
         .map_err(|errors| SpecError::Stack(errors.iter().map(ToString::to_string).collect()))
 }
 
-fn check_name(name: &str) -> Result<(), SpecError> {
-    let plain = !name.is_empty()
-        && name.len() <= 64
+const LONGEST_RELEASE_NAME: usize = 64;
+
+/// Whether a release name survives in file names and comments.
+pub(super) fn is_release_name(name: &str) -> bool {
+    (1..=LONGEST_RELEASE_NAME).contains(&name.len())
         && name
             .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    plain
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn check_name(name: &str) -> Result<(), SpecError> {
+    is_release_name(name)
         .then_some(())
         .ok_or_else(|| SpecError::Name(name.to_owned()))
 }
@@ -165,20 +183,9 @@ pub fn parse_platform(text: &str) -> Result<Platform, SpecError> {
 ///
 /// What is wrong with it and what to write instead.
 pub fn parse_reference(text: &str) -> Result<Reference, String> {
-    let reference: Reference = text
-        .parse()
-        .map_err(|error| format!("cannot be read: {error}"))?;
+    let reference = parse_pinned(text)?;
     let name = format!("{}/{}", reference.registry(), reference.repository());
-    let without_digest = text.split('@').next().unwrap_or(text);
-    let tagged = without_digest
-        .rsplit('/')
-        .next()
-        .is_some_and(|last| last.contains(':'));
-    let Some(tag) = reference.tag().filter(|_| tagged) else {
-        return Err(format!(
-            "names no tag; write an exact version, such as `{name}:1.2.3`"
-        ));
-    };
+    let tag = reference.tag().unwrap_or_default();
     if tag == "latest" {
         return Err(format!(
             "moves with every release; write an exact version, such as `{name}:1.2.3`"
@@ -191,14 +198,36 @@ pub fn parse_reference(text: &str) -> Result<Reference, String> {
             tag = tag.split('-').next().unwrap_or(tag)
         ));
     }
-    let digest = reference.digest().map(str::parse::<Digest>).transpose();
-    let digest = digest.map_err(|error| format!("is pinned to what cannot be checked: {error}"))?;
-    if digest.is_none() && !is_exact(tag) {
+    if reference.digest().is_none() && !is_exact(tag) {
         return Err(format!(
-            "may move: `{tag}` is no exact version; write one, such as `{name}:1.2.3`, or add the \
+            "may move: `{tag}` is not an exact version; write one, such as `{name}:1.2.3`, or add the \
              digest, as in `{name}:{tag}@sha256:…`"
         ));
     }
+    Ok(reference)
+}
+
+/// Reads a reference whose digest is fixed elsewhere: written in full, with a
+/// tag of any form.
+///
+/// # Errors
+///
+/// What is wrong with it and what to write instead.
+pub(super) fn parse_pinned(text: &str) -> Result<Reference, String> {
+    let reference: Reference = text
+        .parse()
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let without_digest = text.split('@').next().unwrap_or(text);
+    let last = without_digest.rsplit('/').next().unwrap_or(without_digest);
+    if reference.tag().is_none() || !last.contains(':') {
+        return Err(format!(
+            "names no tag; write an exact version, such as `{}/{}:1.2.3`",
+            reference.registry(),
+            reference.repository()
+        ));
+    }
+    let digest = reference.digest().map(str::parse::<Digest>).transpose();
+    digest.map_err(|error| format!("is pinned to what cannot be checked: {error}"))?;
     if reference.whole() != text {
         return Err(format!(
             "leaves out where the image comes from; write `{}`",
@@ -292,15 +321,15 @@ mod tests {
             ("docker.io/library/redis:7-alpine3.20", "redis:7.2.3"),
             ("docker.io/library/redis:stable", "redis:1.2.3"),
             ("docker.io/library/redis:stable", "redis:stable@sha256:"),
-            ("docker.io/library/redis:edge", "no exact version"),
-            ("docker.io/library/redis:alpine", "no exact version"),
-            ("docker.io/library/redis:alpine3.20", "no exact version"),
-            ("docker.io/library/redis:bookworm", "no exact version"),
-            ("docker.io/library/node:lts-alpine3.20", "no exact version"),
-            ("quay.io/a/b:main", "no exact version"),
-            ("quay.io/a/b:sha-1234567", "no exact version"),
-            ("quay.io/a/b:1.x", "no exact version"),
-            ("quay.io/a/b:20260", "no exact version"),
+            ("docker.io/library/redis:edge", "exact version"),
+            ("docker.io/library/redis:alpine", "exact version"),
+            ("docker.io/library/redis:alpine3.20", "exact version"),
+            ("docker.io/library/redis:bookworm", "exact version"),
+            ("docker.io/library/node:lts-alpine3.20", "exact version"),
+            ("quay.io/a/b:main", "exact version"),
+            ("quay.io/a/b:sha-1234567", "exact version"),
+            ("quay.io/a/b:1.x", "exact version"),
+            ("quay.io/a/b:20260", "exact version"),
             ("docker.io/library/Redis:7.1", "cannot be read"),
         ] {
             let problem = parse_reference(bad).unwrap_err();
@@ -327,6 +356,30 @@ mod tests {
         let text = format!("docker.io/library/redis:7.2.5@{digest}");
         let reference = parse_reference(&text).unwrap();
         assert_eq!(tagged(&reference), "docker.io/library/redis:7.2.5");
+    }
+
+    #[test]
+    fn a_tag_stands_for_one_digest_and_a_key_is_a_name() {
+        let text = include_str!("../../bundles/langfuse-4.toml");
+        let after = |change: fn(&mut BundleSpec)| {
+            let mut spec = BundleSpec::parse(text).unwrap();
+            change(&mut spec);
+            spec.check().unwrap_err().to_string()
+        };
+        let two = after(|spec| {
+            let pinned = |content: &[u8]| {
+                let digest = crate::oci::digest::Digest::of(content);
+                format!("docker.io/library/redis:7.2.5@{digest}")
+            };
+            spec.images.insert("one".into(), pinned(b"1"));
+            spec.images.insert("two".into(), pinned(b"2"));
+        });
+        assert!(two.contains("another digest than before"), "{two}");
+        let key = after(|spec| {
+            let image = "docker.io/library/redis:7.2.5".to_owned();
+            spec.images.insert("A b".into(), image);
+        });
+        assert!(key.contains("not a name of a-z"), "{key}");
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Watch {
 
 /// Runs `work` in a thread of its own. Dropping the future leaves the thread
 /// to end by itself, so `work` must not own what a drop has to clean up.
-pub(super) async fn apart<R: Send + 'static>(
+pub(super) async fn run_blocking<R: Send + 'static>(
     reporter: &dyn Reporter,
     work: impl FnOnce(&dyn Reporter) -> R + Send + 'static,
 ) -> Result<R, tokio::task::JoinError> {
@@ -113,7 +113,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let run = || runtime.block_on(apart(&Silent, |_| -> () { panic!("a bug") }));
+        let run = || runtime.block_on(run_blocking(&Silent, |_| -> () { panic!("a bug") }));
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"a bug"));
     }

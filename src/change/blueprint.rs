@@ -8,10 +8,11 @@ use crate::appliance::generation::{Generation, InstalledImage};
 use crate::appliance::{Appliance, ApplianceError};
 use crate::bundle::open::Bundle;
 use crate::oci::digest::Digest;
-use crate::render::{self, Context, Rendered};
+use crate::render::egress::with_egress;
+use crate::render::{self, Inputs, Rendered, Route};
 use crate::stack::release::Release;
 use crate::stack::secret::SecretStore;
-use crate::stack::site::{SiteConfig, SiteError, TlsMaterial};
+use crate::stack::site::{CaBundle, SiteConfig, SiteError, TlsMaterial};
 use crate::stack::{Service, Stack};
 
 /// What the operator decided, read with the files that it names.
@@ -23,6 +24,8 @@ pub struct SiteInput {
     pub text: String,
     /// Content of the gateway's certificate and key, where it names them.
     pub tls: Option<TlsMaterial>,
+    /// Content of the site's own certificates, where it names them.
+    pub ca: Option<CaBundle>,
 }
 
 impl SiteInput {
@@ -46,7 +49,16 @@ impl SiteInput {
             }
             None => None,
         };
-        Ok(Self { config, text, tls })
+        let ca = match &config.ca {
+            Some(file) => Some(CaBundle::parse(&fs_err::read_to_string(file)?).map_err(wrong)?),
+            None => None,
+        };
+        Ok(Self {
+            config,
+            text,
+            tls,
+            ca,
+        })
     }
 }
 
@@ -56,7 +68,6 @@ impl SiteInput {
 pub struct Blueprint {
     /// Name of the appliance.
     pub appliance: String,
-    /// The release.
     pub release: Release,
     /// Digest of the `index.json` of the bundle it comes from.
     pub bundle: Digest,
@@ -70,6 +81,8 @@ pub struct Blueprint {
     pub site_text: String,
     /// Content of the gateway's certificate and key, where the site has them.
     pub tls: Option<TlsMaterial>,
+    /// Content of the site's own certificates, where it has them.
+    pub ca: Option<CaBundle>,
     /// Images by key, as they will be or are.
     pub images: BTreeMap<String, InstalledImage>,
 }
@@ -87,10 +100,11 @@ impl Blueprint {
             release: bundle.manifest().release.clone(),
             bundle: bundle.digest(),
             key: bundle.key_id().map(|key| key.to_string()),
-            stack: bundle.stack().clone(),
+            stack: with_egress(bundle.stack(), &site.config),
             site: site.config,
             site_text: site.text,
             tls: site.tls,
+            ca: site.ca,
             images,
         }
     }
@@ -117,12 +131,35 @@ impl Blueprint {
             release: generation.release.clone(),
             bundle: generation.bundle,
             key: generation.key.clone(),
-            stack,
+            stack: with_egress(&stack, &site.config),
             site: site.config,
             site_text: site.text,
             tls: site.tls,
+            ca: site.ca,
             images: generation.images.clone(),
         })
+    }
+
+    /// What a recorded generation makes of an appliance, perhaps of another
+    /// name, with another site.
+    pub fn of_record(
+        appliance: &str,
+        generation: &Generation,
+        stack: &Stack,
+        site: SiteInput,
+    ) -> Self {
+        Self {
+            appliance: appliance.to_owned(),
+            release: generation.release.clone(),
+            bundle: generation.bundle,
+            key: generation.key.clone(),
+            stack: stack.clone(),
+            site: site.config,
+            site_text: site.text,
+            tls: site.tls,
+            ca: site.ca,
+            images: generation.images.clone(),
+        }
     }
 
     /// The service of this name.
@@ -147,8 +184,50 @@ impl Blueprint {
         service: &Service,
         secrets: &SecretStore,
     ) -> Result<Rendered, ChangeError> {
+        self.render_to(service, Route::default(), secrets)
+    }
+
+    /// As [`Self::render`], with a gateway that leads elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Something that the definition refers to has no value.
+    pub fn render_to(
+        &self,
+        service: &Service,
+        route: Route<'_>,
+        secrets: &SecretStore,
+    ) -> Result<Rendered, ChangeError> {
         let ids = self.image_ids();
-        Ok(render::render_service(
+        let inputs = Inputs {
+            route,
+            ..self.context(&ids, secrets)
+        };
+        Ok(render::render_service(&self.stack, service, &inputs)?)
+    }
+
+    /// Host name of its web on the internal network.
+    ///
+    /// # Errors
+    ///
+    /// Something that the definition refers to has no value.
+    pub fn web_host(&self, secrets: &SecretStore) -> Result<Option<String>, ChangeError> {
+        let ids = self.image_ids();
+        Ok(render::web_host(&self.stack, &self.context(&ids, secrets))?)
+    }
+
+    /// The same for a service that starts on empty databases.
+    ///
+    /// # Errors
+    ///
+    /// Something that the definition refers to has no value.
+    pub fn render_first_start(
+        &self,
+        service: &Service,
+        secrets: &SecretStore,
+    ) -> Result<Rendered, ChangeError> {
+        let ids = self.image_ids();
+        Ok(render::render_first_start(
             &self.stack,
             service,
             &self.context(&ids, secrets),
@@ -179,13 +258,15 @@ impl Blueprint {
         &'c self,
         ids: &'c BTreeMap<String, String>,
         secrets: &'c SecretStore,
-    ) -> Context<'c> {
-        Context {
+    ) -> Inputs<'c> {
+        Inputs {
             appliance: &self.appliance,
             site: &self.site,
             tls: self.tls.as_ref(),
+            ca: self.ca.as_ref(),
             secrets,
             images: ids,
+            route: Route::default(),
         }
     }
 }

@@ -16,11 +16,9 @@ use crate::sys::paths::Paths;
 /// A change that brings an appliance to what is wanted: all that its steps
 /// work with.
 pub struct BringUp<'a, E> {
-    /// The engine.
     pub engine: &'a E,
     /// What the engine is.
     pub facts: &'a EngineFacts,
-    /// The appliance.
     pub appliance: &'a Appliance,
     /// Where the files of the host lie.
     pub paths: &'a Paths,
@@ -34,6 +32,8 @@ pub struct BringUp<'a, E> {
     pub target: Blueprint,
     /// What the containers were made from before, where something ran.
     pub previous: Option<Blueprint>,
+    /// Whether the appliance stands still meanwhile.
+    pub cold: bool,
     /// What the change does to the databases of the release before.
     pub schema_change: SchemaChange,
     /// What was recorded before.

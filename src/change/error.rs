@@ -7,20 +7,20 @@ use crate::engine::EngineError;
 use crate::host::HostError;
 use crate::host::releases::ReleasesError;
 use crate::render::RenderError;
+use crate::repository::RepositoryError;
 use crate::sign::SignError;
+use crate::sys::versioned::DocumentError;
 use crate::transfer::load::LoadError;
 
 /// What can go wrong while something changes.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChangeError {
-    /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The appliance's files.
     #[error(transparent)]
     Appliance(#[from] ApplianceError),
-    /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The files of the whole host.
@@ -32,7 +32,6 @@ pub enum ChangeError {
     /// The trust store.
     #[error(transparent)]
     Trust(#[from] SignError),
-    /// The bundle.
     #[error(transparent)]
     Bundle(#[from] OpenError),
     /// Loading an image.
@@ -44,10 +43,22 @@ pub enum ChangeError {
     /// A local file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// The backup repository.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A stored document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A store did not do what was asked of it.
+    #[error("{store}: {why}")]
+    Store {
+        store: String,
+        /// What came back.
+        why: String,
+    },
     /// A service did not become healthy.
     #[error("{service} did not become healthy: {why}")]
     Unhealthy {
-        /// The service.
         service: String,
         /// What was seen, with the last lines of its log.
         why: String,
@@ -83,10 +94,15 @@ pub enum ChangeError {
         /// The last step that ended.
         after: String,
     },
+    /// The operator asked to stop during a step that may be left.
+    #[error("interrupted during `{step}`")]
+    InterruptedDuring {
+        /// The step, which is run again later.
+        step: String,
+    },
     /// The change failed, and what it had done was undone.
     #[error("{command} failed and was rolled back")]
     RolledBack {
-        /// The command.
         command: String,
         /// Why it failed.
         #[source]
@@ -95,7 +111,6 @@ pub enum ChangeError {
     /// The change failed, and so did undoing it.
     #[error("{command} failed, and undoing `{step}` failed too: {undo}")]
     RollbackFailed {
-        /// The command.
         command: String,
         /// The step that could not be undone.
         step: String,

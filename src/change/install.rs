@@ -1,10 +1,10 @@
 //! The plan of an install.
 
 use super::observed::{Fit, Observed, Record};
-use super::plan::{Estimate, Plan};
+use super::plan::{Estimate, Plan, Planned};
 use super::step::Step;
 use crate::appliance::journal::OnBreak;
-use crate::stack::{Stack, Stage};
+use crate::stack::{Service, Stack, Stage};
 
 /// Bytes that an engine takes in a second on a slow disk.
 const LOAD_RATE: u64 = 60 << 20;
@@ -26,24 +26,47 @@ pub fn plan(stack: &Stack, observed: &Observed) -> Plan<Step> {
     for (name, exists) in &observed.networks {
         plan.push(Step::CreateNetwork(name.clone()), *exists);
     }
+    plan.push(Step::CloseFirewall, observed.firewall_closed);
     for (name, exists) in &observed.volumes {
         plan.push(Step::CreateVolume(name.clone()), *exists);
     }
-    push_stage(&mut plan, stack, Stage::Data, observed);
+    push_stage(&mut plan, stack, Stage::Data, observed, &[]);
     // Volumes that were made anew hold no schema, whatever was recorded.
-    let committed =
-        observed.record == Record::Complete && observed.volumes.values().all(|exists| *exists);
+    let committed = observed.record == Record::Complete && observed.has_volumes();
     plan.push_with(Step::Migrate, committed, seconds(MIGRATION));
     plan.push(Step::CheckSchemas, committed);
-    push_stage(&mut plan, stack, Stage::App, observed);
-    push_stage(&mut plan, stack, Stage::Edge, observed);
+    let first = plan.steps.len();
+    push_stage(&mut plan, stack, Stage::App, observed, &[]);
+    if !committed {
+        for planned in &mut plan.steps[first..] {
+            start_first(planned, stack, observed);
+        }
+    }
+    push_stage(&mut plan, stack, Stage::Edge, observed, &[]);
     // What started anew must prove itself anew.
     let untouched = !observed.unfinished && plan.steps.iter().all(|planned| planned.done);
     plan.push(Step::ProbeVersion, untouched);
     plan.push_with(Step::ProbeEvent, untouched, seconds(5));
+    if !committed {
+        for service in stack.services.iter().filter(|one| has_first_start(one)) {
+            let done = fit(observed, &service.name) == Fit::Healthy && observed.has_volumes();
+            plan.push_with(Step::StartAgain(service.name.clone()), done, seconds(10));
+        }
+    }
     plan.push(Step::Commit, untouched && committed);
+    for name in &observed.surplus_services {
+        plan.push(Step::RemoveService(name.clone()), false);
+    }
+    push_surplus_networks(&mut plan, observed);
     plan.push(Step::RecordRelease, untouched && observed.release_recorded);
     plan
+}
+
+/// The steps that remove networks that nothing is on any more.
+pub(super) fn push_surplus_networks(plan: &mut Plan<Step>, observed: &Observed) {
+    for name in &observed.surplus_networks {
+        plan.push(Step::RemoveNetwork(name.clone()), false);
+    }
 }
 
 pub(super) fn loading(observed: &Observed) -> Estimate {
@@ -62,17 +85,56 @@ pub(super) fn seconds(seconds: u64) -> Estimate {
     }
 }
 
-pub(super) fn push_stage(plan: &mut Plan<Step>, stack: &Stack, stage: Stage, observed: &Observed) {
-    let fit = |name: &str| {
-        let fit = observed.containers.get(name).copied();
-        fit.unwrap_or(Fit::Wrong)
+fn has_first_start(service: &Service) -> bool {
+    !service.first_start_env.is_empty()
+}
+
+/// Makes of a step one on empty databases, for a service that makes something
+/// then.
+fn start_first(planned: &mut Planned<Step>, stack: &Stack, observed: &Observed) {
+    let (Step::StartService(name) | Step::AwaitHealthy(name)) = &planned.step else {
+        return;
     };
-    for service in stack.stage(stage) {
-        let done = fit(&service.name) != Fit::Wrong;
+    if !stack.service(name).is_some_and(has_first_start) {
+        return;
+    }
+    let first = observed.first_starts.get(name);
+    let seen = first.copied().unwrap_or(Fit::Wrong);
+    // One that was started again already has made what it makes.
+    let again = fit(observed, name);
+    let least = match planned.step {
+        Step::StartService(_) => Fit::Running,
+        _ => Fit::Healthy,
+    };
+    planned.done = seen <= least || (again <= least && observed.has_volumes());
+    if let Step::StartService(name) = &planned.step {
+        planned.step = Step::StartFirst(name.clone());
+    }
+}
+
+fn fit(observed: &Observed, name: &str) -> Fit {
+    let fit = observed.containers.get(name).copied();
+    fit.unwrap_or(Fit::Wrong)
+}
+
+/// Starts the services of a stage, but those `without` it, and waits for them.
+pub(super) fn push_stage(
+    plan: &mut Plan<Step>,
+    stack: &Stack,
+    stage: Stage,
+    observed: &Observed,
+    without: &[&String],
+) {
+    let services = || {
+        let all = stack.stage(stage);
+        all.filter(|service| !without.contains(&&service.name))
+    };
+    for service in services() {
+        let done = fit(observed, &service.name) != Fit::Wrong;
         plan.push_with(Step::StartService(service.name.clone()), done, seconds(1));
     }
-    for service in stack.stage(stage) {
-        let done = fit(&service.name) == Fit::Healthy;
+    for service in services() {
+        let done = fit(observed, &service.name) == Fit::Healthy;
         let health = &service.health;
         let expected = seconds(health.start_period_seconds.min(30) + health.interval_seconds);
         plan.push_with(Step::AwaitHealthy(service.name.clone()), done, expected);
@@ -81,6 +143,8 @@ pub(super) fn push_stage(plan: &mut Plan<Step>, stack: &Stack, stage: Stage, obs
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::change::plan::{Phase, Step as _};
     use crate::fake::bundle::Fake;
@@ -96,12 +160,19 @@ mod tests {
             images: [("app".to_owned(), true), ("gateway".to_owned(), true)].into(),
             site_written: true,
             secrets_complete: true,
+            firewall_closed: true,
             networks: [("a-internal".to_owned(), true), ("a-edge".to_owned(), true)].into(),
             volumes: [("a-store-data".to_owned(), true)].into(),
             containers: ["store", "web", "worker", "gateway"].map(fit).into(),
+            surplus_services: BTreeSet::new(),
+            surplus_networks: BTreeSet::new(),
+            first_starts: BTreeMap::new(),
             record: Record::Complete,
             release_recorded: true,
             needs: Vec::new(),
+            gateway: None,
+            points: Vec::new(),
+            is_other_site: false,
             unfinished: false,
         }
     }
@@ -113,6 +184,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn only_what_is_not_as_wanted_is_done_and_what_changed_proves_itself() {
         const PROOF: [&str; 2] = ["probe:version", "probe:event"];
         type Change = fn(&mut Observed);
@@ -139,7 +211,7 @@ mod tests {
                 &["start:web", "healthy:web"],
             ),
             (
-                "a container is not well",
+                "a container is not healthy",
                 |o| {
                     o.containers.insert("web".to_owned(), Fit::Running);
                 },
@@ -158,6 +230,11 @@ mod tests {
                     o.volumes.insert("a-store-data".to_owned(), false);
                 },
                 &["volume:a-store-data", "migrate", "check-schemas"],
+            ),
+            (
+                "the host's firewall was flushed",
+                |o| o.firewall_closed = false,
+                &["firewall"],
             ),
             (
                 "site.toml changed",
@@ -198,6 +275,54 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_wanted_any_more_goes_behind_the_commit() {
+        let mut observed = well();
+        observed.site_written = false;
+        observed.surplus_services.insert("egress".to_owned());
+        observed.surplus_networks.insert("a-outside".to_owned());
+        let ids = left(&observed);
+        let at = |id: &str| ids.iter().position(|step| step == id).unwrap();
+        assert!(at("commit") < at("remove:egress"), "{ids:?}");
+        assert!(
+            at("remove:egress") < at("remove-network:a-outside"),
+            "{ids:?}"
+        );
+        // Also where only that is left of a run that broke off.
+        observed.site_written = true;
+        assert_eq!(
+            left(&observed),
+            ["remove:egress", "remove-network:a-outside"]
+        );
+    }
+
+    #[test]
+    fn web_holds_the_first_password_until_it_has_proven_itself_and_no_longer() {
+        let web = |first, again| {
+            let mut observed = well();
+            observed.record = Record::Begun;
+            observed.first_starts.insert("web".to_owned(), first);
+            observed.containers.insert("web".to_owned(), again);
+            left(&observed)
+        };
+        let has = |left: &[String], step: &str| left.iter().any(|id| id == step);
+        // As a run left it that broke off: before it started, before it was
+        // well, before it was started again, and after.
+        let nothing = web(Fit::Wrong, Fit::Wrong);
+        assert!(has(&nothing, "start-first:web") && has(&nothing, "start-again:web"));
+        let started = web(Fit::Running, Fit::Wrong);
+        assert!(!has(&started, "start-first:web") && has(&started, "healthy:web"));
+        let proven = web(Fit::Healthy, Fit::Wrong);
+        assert!(!has(&proven, "healthy:web") && has(&proven, "start-again:web"));
+        let again = web(Fit::Wrong, Fit::Healthy);
+        assert!(!has(&again, "start-first:web") && !has(&again, "start-again:web"));
+        // Once installed, it is never given the password again.
+        let mut observed = well();
+        observed.containers.insert("web".to_owned(), Fit::Wrong);
+        let left = left(&observed);
+        assert!(has(&left, "start:web") && !has(&left, "start-again:web"));
+    }
+
+    #[test]
     fn a_new_host_gets_everything_in_order() {
         let mut observed = Observed::default();
         observed.volumes.insert("a-store-data".to_owned(), false);
@@ -208,10 +333,13 @@ mod tests {
             ("write-secrets", "start:store"),
             ("healthy:store", "migrate"),
             ("migrate", "check-schemas"),
-            ("check-schemas", "start:web"),
+            ("check-schemas", "start-first:web"),
+            ("start-first:web", "healthy:web"),
+            ("firewall", "start:gateway"),
             ("healthy:web", "start:gateway"),
             ("healthy:gateway", "probe:version"),
-            ("probe:event", "commit"),
+            ("probe:event", "start-again:web"),
+            ("start-again:web", "commit"),
             ("commit", "record-release"),
         ] {
             assert!(at(first) < at(then), "{first} before {then}: {ids:?}");

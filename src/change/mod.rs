@@ -11,19 +11,26 @@
 //! step      the steps of an install  ->  steps/     what each of them does
 //! ```
 
+pub mod backup;
 mod blueprint;
 mod bring_up;
 mod error;
+mod fit;
 pub mod install;
+pub mod leftovers;
 pub mod observe;
 pub mod observed;
 pub mod plan;
+pub mod power;
 pub mod recover;
 pub mod release;
+pub mod restore;
 pub mod runner;
 mod step;
 mod steps;
 mod stop;
+mod stores;
+mod turn;
 pub mod uninstall;
 pub mod upgrade;
 

@@ -1,22 +1,25 @@
 //! Looks at what is there, for the plan and for preflight. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bring_up::BringUp;
 use super::error::ChangeError;
-use super::observed::{Fit, Observed, Record};
+use super::fit::seen;
+use super::observed::{Observed, Record};
 use super::release;
+use super::turn::{points, turnable};
 use crate::appliance::generation::InstalledImage;
 use crate::appliance::state::Status;
 use crate::engine::{
-    Container, ContainerEngine, ContainerSpec, ContainerState, HealthState, Images,
-    LABEL_APPLIANCE, LABEL_CONFIG, LoadRoute,
+    ContainerEngine, ContainerState, Images, LABEL_APPLIANCE, LABEL_PART, LoadRoute,
 };
-use crate::facts::DiskNeed;
 use crate::facts::existing::Existing;
+use crate::facts::{DiskNeed, image_dir};
+use crate::host::firewall::{Firewall, Wall};
 use crate::render::{self, Names};
+use crate::stack::JOB;
 use crate::sys::disk::Disk;
 use crate::sys::host::{self, PortState};
 use crate::transfer::{load, plan as images};
@@ -42,7 +45,7 @@ pub async fn existing<E: ContainerEngine>(
             None => {}
         }
     }
-    for spec in render::networks(appliance) {
+    for spec in render::networks(appliance, &change.target.site) {
         let network = engine.network(&spec.name).await?;
         if network
             .as_ref()
@@ -65,12 +68,40 @@ pub async fn existing<E: ContainerEngine>(
         }
         found.volumes.insert(name, volume.is_some());
     }
-    let job = engine.container(&names.job()).await?;
-    if job.is_some_and(|job| !is_ours(&job.labels)) {
-        found.foreign.push(format!("container {}", names.job()));
+    for name in [names.beside(&stack.langfuse.web), names.job()] {
+        let passing = engine.container(&name).await?;
+        if passing.is_some_and(|one| !is_ours(&one.labels)) {
+            found.foreign.push(format!("container {name}"));
+        }
     }
+    find_surplus(change, &mut found).await?;
     found.unrecorded = change.before.is_none() && found.holds_any();
     Ok(found)
+}
+
+/// Finds what is the appliance's and not wanted any more.
+async fn find_surplus<E: ContainerEngine>(
+    change: &BringUp<'_, E>,
+    found: &mut Existing,
+) -> Result<(), ChangeError> {
+    let (engine, stack) = (change.engine, &change.target.stack);
+    let appliance = change.appliance.name();
+    let names = Names { appliance };
+    for network in engine.networks(appliance).await? {
+        if !found.networks.contains_key(&network.name) {
+            found.surplus_networks.insert(network.name);
+        }
+    }
+    for container in engine.containers(appliance).await? {
+        if let Some(part) = container.labels.get(LABEL_PART)
+            && part != JOB
+            && stack.service(part).is_none()
+            && container.name == names.container(part)
+        {
+            found.surplus_services.insert(part.clone());
+        }
+    }
+    Ok(())
 }
 
 /// What the plan needs to know.
@@ -83,18 +114,15 @@ pub async fn observe<E: ContainerEngine>(
         images.insert(key.clone(), is_loaded(change.engine, image).await?);
     }
     let mut containers = BTreeMap::new();
+    let mut first_starts = BTreeMap::new();
     for service in &change.target.stack.services {
-        let fit = match (
-            existing.containers.get(&service.name),
-            change.target.render(service, &change.secrets),
-        ) {
-            // What is on a network that is made anew is made anew with it.
-            (Some(container), Ok(rendered)) if existing.old_networks.is_empty() => {
-                fit(container, &rendered.spec)
-            }
-            _ => Fit::Wrong,
-        };
-        containers.insert(service.name.clone(), fit);
+        let name = &service.name;
+        let rendered = change.target.render(service, &change.secrets);
+        let fit = seen(change, existing, service, rendered).await?;
+        containers.insert(name.clone(), fit);
+        let rendered = change.target.render_first_start(service, &change.secrets);
+        let fit = seen(change, existing, service, rendered).await?;
+        first_starts.insert(name.clone(), fit);
     }
     let record = match &change.before {
         Some(state) if state.current.bundle == change.target.bundle => match state.status {
@@ -106,11 +134,14 @@ pub async fn observe<E: ContainerEngine>(
         },
         _ => Record::None,
     };
-    let needs = disk_needs(change, &images, &existing.volumes).await?;
+    let points = points(change).await?;
+    let kept = points.iter().filter_map(|point| point.bytes).sum();
+    let needs = disk_needs(change, &images, &existing.volumes, kept).await?;
     let networks = existing.networks.iter().map(|(name, exists)| {
         let fits = *exists && !existing.old_networks.contains(name);
         (name.clone(), fits)
     });
+    let networks: BTreeMap<_, _> = networks.collect();
     Ok(Observed {
         images,
         needs,
@@ -121,12 +152,36 @@ pub async fn observe<E: ContainerEngine>(
         site_written: on_disk(&change.appliance.site_path()).as_deref()
             == Some(change.target.site_text.as_str()),
         secrets_complete: change.appliance.secrets()?.as_ref() == Some(&change.secrets),
-        networks: networks.collect(),
+        firewall_closed: is_firewall_closed(change.appliance.name(), &networks)?,
+        networks,
         volumes: existing.volumes.clone(),
         containers,
+        surplus_services: existing.surplus_services.clone(),
+        surplus_networks: existing.surplus_networks.clone(),
+        first_starts,
         record,
+        gateway: turnable(change, existing)?,
+        points,
+        is_other_site: change
+            .previous
+            .as_ref()
+            .is_some_and(|previous| previous.site_text != change.target.site_text),
         unfinished: change.appliance.journal().unfinished()?.is_some(),
     })
+}
+
+/// Whether nothing is left to do to the host's firewall once `networks` fit.
+/// Where it cannot be closed, doctor says so.
+///
+/// # Errors
+///
+/// `iptables` cannot be run.
+pub fn is_firewall_closed(
+    appliance: &str,
+    networks: &BTreeMap<String, bool>,
+) -> std::io::Result<bool> {
+    let is_open = Firewall::of(appliance).wall()? == Wall::Open;
+    Ok(!is_open && networks.values().all(|fits| *fits))
 }
 
 /// Whether the engine holds an image, and no name that lfctl gives it is left
@@ -149,30 +204,12 @@ fn on_disk(path: &Path) -> Option<String> {
     fs_err::read_to_string(path).ok()
 }
 
-/// Whether a container is as it would be made now, runs, and is still on its
-/// own networks and on no other.
-pub(super) fn fits(container: &Container, spec: &ContainerSpec) -> bool {
-    let wanted: BTreeSet<_> = spec.networks.iter().map(|(name, _)| name).collect();
-    container.labels.get(LABEL_CONFIG) == Some(&spec.config_hash)
-        && container.state == ContainerState::Running
-        && container.addresses.keys().collect::<BTreeSet<_>>() == wanted
-}
-
-fn fit(container: &Container, spec: &ContainerSpec) -> Fit {
-    if !fits(container, spec) {
-        Fit::Wrong
-    } else if container.health == Some(HealthState::Healthy) {
-        Fit::Healthy
-    } else {
-        Fit::Running
-    }
-}
-
 /// What the disks must hold until the install is through.
 async fn disk_needs<E: ContainerEngine>(
     change: &BringUp<'_, E>,
     held: &BTreeMap<String, bool>,
     volumes: &BTreeMap<String, bool>,
+    points: u64,
 ) -> Result<Vec<DiskNeed>, ChangeError> {
     let images = change.bundle.map(|bundle| &bundle.manifest().images);
     let missing = images
@@ -180,47 +217,58 @@ async fn disk_needs<E: ContainerEngine>(
         .flatten()
         .filter(|(key, _)| !held.get(*key).copied().unwrap_or(false))
         .map(|(_, image)| image);
-    let route = LoadRoute::of(change.facts);
-    let chains = load::chains(change.engine, route).await?;
-    let engine_bytes = images::room(missing, route, &chains);
+    let chains = load::chains(change.engine, LoadRoute::of(change.facts)).await?;
     // Volumes that exist hold their data already.
     let data = if volumes.values().all(|exists| *exists) {
         0
     } else {
         change.target.stack.requires.data_mib * 1024 * 1024
     };
-    let root = &change.facts.data_root;
-    let disk = Disk::of(Path::new(root)).ok();
-    let dir = change.appliance.dir();
-    Ok(needs(
-        DiskNeed::on(disk.as_ref(), root, "images and data", engine_bytes + data),
-        disk.as_ref(),
-        &dir.display().to_string(),
-        Disk::of(&dir).ok().as_ref(),
-    ))
+    let wanted = [
+        (
+            "images",
+            image_dir(change.facts),
+            images::bytes_needed(missing, change.facts, &chains),
+        ),
+        ("data", PathBuf::from(&change.facts.data_root), data),
+        (
+            "rollback points",
+            PathBuf::from(&change.facts.data_root),
+            points,
+        ),
+        (OWN, change.appliance.dir(), OWN_BYTES),
+    ];
+    Ok(needs(&wanted, |path| Disk::of(path).ok()))
 }
 
 /// What lfctl itself writes: state, journal, secrets, the heads of two bundles
 /// and the log.
+const OWN: &str = "lfctl's state";
 const OWN_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Adds what lfctl itself writes, to the same need where that is on the same
-/// filesystem.
-fn needs(
-    engine: DiskNeed,
-    engine_disk: Option<&Disk>,
-    own_dir: &str,
-    own_disk: Option<&Disk>,
-) -> Vec<DiskNeed> {
-    let shared = engine_disk
-        .zip(own_disk)
-        .is_some_and(|(engine, own)| engine.device == own.device);
-    if shared {
-        let bytes = engine.bytes + OWN_BYTES;
-        return vec![DiskNeed { bytes, ..engine }];
+/// What each filesystem must hold: needs of one filesystem, or of one path
+/// that cannot be seen, are one need.
+fn needs(wanted: &[(&str, PathBuf, u64)], disk: impl Fn(&Path) -> Option<Disk>) -> Vec<DiskNeed> {
+    let mut needs: Vec<(Option<u64>, DiskNeed)> = Vec::new();
+    for (purpose, path, bytes) in wanted {
+        let (disk, path) = (disk(path), path.display().to_string());
+        let device = disk.as_ref().map(|disk| disk.device);
+        let same = needs.iter_mut().find(|(other, need)| match device {
+            Some(_) => *other == device,
+            None => need.path == path,
+        });
+        match same {
+            Some((_, need)) => {
+                need.bytes += bytes;
+                // Its own bytes are hardly worth a word.
+                if *purpose != OWN {
+                    need.purpose = format!("{} and {purpose}", need.purpose);
+                }
+            }
+            None => needs.push((device, DiskNeed::on(disk.as_ref(), &path, purpose, *bytes))),
+        }
     }
-    let own = DiskNeed::on(own_disk, own_dir, "lfctl's state", OWN_BYTES);
-    vec![engine, own]
+    needs.into_iter().map(|(_, need)| need).collect()
 }
 
 /// Whether the gateway can listen where the site wants it; `None` when this
@@ -266,19 +314,26 @@ mod tests {
     }
 
     #[test]
-    fn lfctls_own_filesystem_counts_too() {
-        let engine_disk = disk(1, 1 << 30);
-        let engine = || DiskNeed::on(Some(&engine_disk), "/docker", "images and data", 100);
-        let apart = needs(engine(), Some(&engine_disk), "/state", Some(&disk(2, 0)));
-        assert_eq!(apart.len(), 2);
-        assert_eq!((apart[1].bytes, apart[1].free), (OWN_BYTES, Some(0)));
-        let shared = needs(
-            engine(),
-            Some(&engine_disk),
-            "/state",
-            Some(&disk(1, 1 << 30)),
-        );
-        assert_eq!(shared.len(), 1);
-        assert_eq!(shared[0].bytes, 100 + OWN_BYTES);
+    fn needs_of_one_filesystem_are_one_need() {
+        let wanted = [
+            ("images", PathBuf::from("/images"), 100),
+            ("data", PathBuf::from("/data"), 10),
+            (OWN, PathBuf::from("/state"), 1),
+        ];
+        let told = |devices: [Option<u64>; 3]| -> Vec<(String, u64)> {
+            let disk = |path: &Path| {
+                let at = wanted.iter().position(|(_, one, _)| one == path)?;
+                devices[at].map(|device| disk(device, 1 << 30))
+            };
+            let needs = needs(&wanted, disk).into_iter();
+            needs.map(|need| (need.purpose, need.bytes)).collect()
+        };
+        let need = |purpose: &str, bytes| (purpose.to_owned(), bytes);
+        assert_eq!(told([Some(1); 3]), [need("images and data", 111)]);
+        let apart = [need("images", 100), need("data", 10), need(OWN, 1)];
+        assert_eq!(told([Some(1), Some(2), Some(3)]), apart);
+        assert_eq!(told([None; 3]), apart);
+        let elsewhere = [need("images", 100), need("data", 11)];
+        assert_eq!(told([Some(1), Some(2), Some(2)]), elsewhere);
     }
 }

@@ -43,6 +43,11 @@ pub trait Step: Clone + PartialEq + Serialize {
     fn label(&self) -> String;
     /// Which part of a change it belongs to.
     fn phase(&self) -> Phase;
+    /// Whether it can be left in the middle without harm, when the operator
+    /// asks to stop.
+    fn may_be_left(&self) -> bool {
+        false
+    }
     /// Whether carrying it out reports its own progress.
     fn reports_itself(&self) -> bool {
         false
@@ -61,7 +66,6 @@ pub trait Step: Clone + PartialEq + Serialize {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Planned<S> {
-    /// The step.
     #[serde(flatten)]
     pub step: S,
     /// Which part of the change it belongs to.
@@ -81,7 +85,6 @@ pub struct Plan<S> {
     pub command: String,
     /// What becomes of a run that breaks off before its commit.
     pub on_break: OnBreak,
-    /// The steps.
     pub steps: Vec<Planned<S>>,
 }
 

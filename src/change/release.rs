@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use crate::bundle::open::Bundle;
 use crate::change::error::ChangeError;
-use crate::host::audit::Deed;
+use crate::host::audit::NewEntry;
 use crate::host::releases::Releases;
 use crate::host::trust::{TrustPolicy, TrustStore};
-use crate::host::{Host, HostError};
+use crate::host::{HostError, HostLock};
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, Reporter, notice};
 use crate::sign::{KeyId, SignError, TrustStatement};
@@ -37,7 +37,7 @@ pub fn record(paths: &Paths, reporter: &dyn Reporter, bundle: &Bundle) -> Result
         return Ok(());
     };
     let manifest = bundle.manifest();
-    let host = Host::lock(paths)?;
+    let host = HostLock::lock(paths)?;
     let mut store = trust_store(paths)?;
     // A key that was named for this one run says nothing about the host.
     if store.is_trusted(signer) {
@@ -99,13 +99,13 @@ impl SignedStatement<'_> {
     pub fn apply(
         &self,
         reporter: &dyn Reporter,
-        host: &Host<'_>,
+        host: &HostLock<'_>,
         store: &mut TrustStore,
     ) -> Result<(), ChangeError> {
         store.apply(self.statement, self.signer, |change| {
             let text = change.to_string();
             notice(reporter, Level::Warning, "trust.changed", &text);
-            host.audit(Deed {
+            host.audit(NewEntry {
                 command: "trust".to_owned(),
                 bundle: self.bundle,
                 key: Some(self.signer.to_string()),

@@ -4,9 +4,8 @@
 
 use super::change::change;
 use super::outcome::{Cause, Outcome, Unknown, want};
-use crate::appliance::journal::Unfinished;
+use crate::appliance::journal::{OnBreak, Unfinished};
 use crate::appliance::state::{State, Status};
-use crate::bundle::manifest::{SchemaChange, UpgradeWay};
 use crate::facts::{Change, Facts};
 use crate::report::finding::Remedy;
 
@@ -51,25 +50,46 @@ fn broken_off(facts: &Facts, run: &Unfinished) -> Outcome {
             Remedy::text("the next command that changes the appliance clears up the rest"),
         );
     }
-    let remedy = if run.command == "uninstall" {
-        Remedy::command(
-            "run it again: it removes what is left",
-            format!("lfctl uninstall --name {}", facts.subject.name),
-        )
-    } else {
-        install(facts)
-    };
     Outcome::blocking(
         format!("the {} of {what} broke off", run.command),
         evidence,
-        remedy,
+        finish(facts, run),
     )
+}
+
+/// The command that finishes what broke off, or undoes it.
+fn finish(facts: &Facts, run: &Unfinished) -> Remedy {
+    let name = &facts.subject.name;
+    match run.command.as_str() {
+        _ if run.on_break == OnBreak::Undo => Remedy::command(
+            "undo it: what ran before runs again",
+            format!("lfctl recover --name {name}"),
+        ),
+        "uninstall" => Remedy::command(
+            "run it again: it removes what is left",
+            format!("lfctl uninstall --name {name}"),
+        ),
+        "restore" => Remedy::command(
+            "run it again with the same bundle: until then the data is not whole",
+            format!("lfctl restore --from DIR --name {name} BUNDLE"),
+        ),
+        "start" | "stop" => Remedy::command(
+            "run it again: it continues where it stopped",
+            format!("lfctl {} --name {name}", run.command),
+        ),
+        // Nothing that serves was touched.
+        "upgrade" => Remedy::command(
+            "run it again: it continues loading where it stopped",
+            format!("lfctl upgrade --offline --stage --name {name} BUNDLE"),
+        ),
+        _ => install(facts),
+    }
 }
 
 fn install(facts: &Facts) -> Remedy {
     super::remedy::install_again(
         facts,
-        "finish it with the bundle it was begun with: it goes on where it stopped",
+        "finish it with the bundle it was begun with: it continues where it stopped",
     )
 }
 
@@ -229,22 +249,24 @@ pub(super) fn upgrade_path(facts: &Facts) -> Result<Outcome, Unknown> {
         return Ok(Outcome::blocking(
             format!("{after} cannot replace {before}"),
             format!("the bundle upgrades from {from}"),
-            Remedy::text("bring the bundle of a release between them, and upgrade to that first"),
+            Remedy::text("use the bundle of a release between them, and upgrade to that first"),
         ));
     }
-    match rules.path(&before.version, &after.version) {
-        (UpgradeWay::Rolling, SchemaChange::Additive) => Ok(Outcome::pass(format!(
+    Ok(match &change.cold {
+        None => Outcome::pass(format!(
             "from {} to {}: the old release serves while the databases are migrated",
             before.version, after.version
-        ))),
-        _ => Ok(Outcome::blocking(
-            format!("{before} must stand still while its databases become those of {after}"),
-            "the bundle calls this way cold or its migrations destructive",
-            Remedy::text(
-                "this lfctl upgrades only where the old release can work on the new schema",
-            ),
         )),
-    }
+        Some(Ok(())) => Outcome::pass(format!(
+            "from {} to {}: clients get 503 with Retry-After while the databases are migrated",
+            before.version, after.version
+        )),
+        Some(Err(why)) => Outcome::blocking(
+            format!("{before} must stand still while its databases become those of {after}"),
+            why.clone(),
+            Remedy::text("run it as root beside an engine of this host that runs as root"),
+        ),
+    })
 }
 
 pub(super) fn other_release_line(facts: &Facts) -> Result<Outcome, Unknown> {

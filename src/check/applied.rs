@@ -2,7 +2,7 @@
 
 use super::cause::broke_off;
 use super::outcome::{Outcome, Unknown, want};
-use super::remedy::install_again;
+use super::remedy::apply;
 use crate::engine::LABEL_CONFIG;
 use crate::facts::Facts;
 
@@ -26,7 +26,7 @@ pub(super) fn applied(facts: &Facts) -> Result<Outcome, Unknown> {
             present.len()
         )));
     }
-    let mut evidence = format!("would be made anew: {}", other.join(", "));
+    let mut evidence = format!("would be made again: {}", other.join(", "));
     let here = env!("CARGO_PKG_VERSION");
     if let Some(lfctl) = facts.subject.lfctl.as_ref().filter(|lfctl| *lfctl != here) {
         evidence = format!("{evidence}; installed by lfctl {lfctl}, this is {here}");
@@ -34,10 +34,10 @@ pub(super) fn applied(facts: &Facts) -> Result<Outcome, Unknown> {
     Ok(Outcome::warning(
         "what runs is not what site.toml, its certificate and secrets.toml say now",
         evidence,
-        install_again(
+        apply(
             facts,
-            "put the files back if they were changed by mistake; otherwise run install again, which \
-             makes these services anew",
+            "put the files back if they were changed by mistake; otherwise run this, which \
+             makes these services again",
         ),
     ))
 }

@@ -2,6 +2,7 @@
 //! only the check that tells of it raises an alarm.
 
 use super::outcome::{Cause, Unknown};
+use super::stopped::is_stopped;
 use crate::engine::{Container, ContainerState, HealthState};
 use crate::facts::Facts;
 use crate::stack::SchemaKind;
@@ -84,6 +85,11 @@ pub(super) fn broke_off(facts: &Facts) -> Option<Cause> {
 
 fn service(facts: &Facts, name: &str) -> Option<Cause> {
     let what = trouble(facts.containers.known()?.get(name))?;
+    let what = if is_stopped(facts, name) {
+        "is stopped on purpose"
+    } else {
+        what
+    };
     Some(broke_off(facts).unwrap_or_else(|| Cause {
         what: format!("{name} {what}"),
         told_by: "stack.services",

@@ -2,6 +2,7 @@
 
 use super::appliance::recorded;
 use super::cause::{Beneath, broke_off, require};
+use super::change::change;
 use super::outcome::{Outcome, Unknown, want};
 use super::remedy::{engine_command, install_again, read_logs};
 use crate::facts::Facts;
@@ -15,6 +16,13 @@ use crate::sys::text::chain;
 /// From here on ClickHouse drops what both lines of Langfuse write, while
 /// every health check stays green.
 const CLICKHOUSE_LOSES_DATA: (u64, u64) = (26, 8);
+/// What `prisma migrate resolve --rolled-back` does.
+const CLOSE_PRISMA: &str = "UPDATE _prisma_migrations SET rolled_back_at = now() \
+     WHERE finished_at IS NULL AND rolled_back_at IS NULL";
+/// What `migrate force` does with the last version that was reached whole. The
+/// newest row counts, and a clock that went back must not hide it.
+const CLOSE_GOLANG_MIGRATE: &str = "INSERT INTO schema_migrations (version, dirty, sequence) \
+     SELECT argMaxIf(version, sequence, dirty = 0), 0, max(sequence) + 1 FROM schema_migrations";
 /// Slower than this, an event is late but not lost.
 const READABLE_SLOW_MS: u64 = 15_000;
 
@@ -58,7 +66,7 @@ pub(super) fn secrets(facts: &Facts) -> Result<Outcome, Unknown> {
         )
     } else {
         Remedy::command(
-            "put secrets.toml back from your copy before anything is started anew; what runs still \
+            "put secrets.toml back from your copy before anything is started again; what runs still \
              has the right ones in its environment",
             engine_command(facts, &format!("inspect {web}")),
         )
@@ -95,7 +103,7 @@ fn schema(facts: &Facts, kind: SchemaKind) -> Result<Outcome, Unknown> {
 fn judge_schema(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome {
     let last = state.last.as_deref().unwrap_or("none");
     let evidence = format!(
-        "{} applied, last {last}; the release brings {} up to {}",
+        "{} applied, last {last}; the release has {} up to {}",
         state.applied, schema.count, schema.last
     );
     match state.verdict(schema) {
@@ -129,43 +137,73 @@ fn judge_schema(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome 
     }
 }
 
-/// Whether a later release on record brought the schema here, and the one
-/// that runs can work on it.
+/// Whether a later release on record brought the schema here, or part of the
+/// way to its own, and the one that runs can work on that.
 fn serves_this_one(facts: &Facts, schema: &Schema, state: &SchemaState) -> bool {
     let levels = facts.subject.additive.get(&schema.service);
-    let last = state.last.as_ref();
-    levels
-        .zip(last)
-        .is_some_and(|(levels, last)| levels.contains(last))
+    let (Some(mut levels), Some(last)) = (levels.map(|levels| levels.iter()), &state.last) else {
+        return false;
+    };
+    match schema.kind {
+        // Names begin with the time at which a migration was written.
+        SchemaKind::Prisma => levels.any(|level| last <= level),
+        SchemaKind::GolangMigrate => {
+            let number = |version: &str| version.parse::<u64>().ok();
+            levels.any(|level| {
+                number(last)
+                    .zip(number(level))
+                    .is_some_and(|(last, level)| last <= level)
+            })
+        }
+    }
 }
 
 fn open_migration(facts: &Facts, schema: &Schema, state: &SchemaState) -> Outcome {
-    let (text, look) = match schema.kind {
+    let (text, close) = match schema.kind {
         SchemaKind::Prisma => (
-            "look at what it logged, fix it, and mark it by `prisma migrate resolve \
-             --rolled-back NAME` in the web image before installing again",
-            sql(
-                facts,
-                schema,
-                "SELECT migration_name, logs FROM _prisma_migrations \
-                 WHERE finished_at IS NULL AND rolled_back_at IS NULL",
-            ),
+            "fix what its row in `_prisma_migrations` names under `logs`, then mark it as rolled \
+             back: the next migration runs it again",
+            CLOSE_PRISMA,
         ),
         SchemaKind::GolangMigrate => (
-            "find out which of its statements were applied, repair the rest, and set the version by \
-             `migrate force N` in the web image before installing again",
-            sql(
-                facts,
-                schema,
-                "SELECT * FROM schema_migrations ORDER BY sequence DESC LIMIT 4",
-            ),
+            "take back by hand what it had done, then set the version back to the last whole one: \
+             the next migration runs it again from its start",
+            CLOSE_GOLANG_MIGRATE,
         ),
     };
     Outcome::blocking(
-        "a migration began and did not end",
+        format!("a migration of {} began and did not end", schema.service),
         format!("open: {}", state.open.join(", ")),
-        Remedy::command(text, look),
+        Remedy::command(text, sql(facts, schema, close)),
     )
+}
+
+/// Before an upgrade: a migration tool refuses to go past a migration that did
+/// not end, so the upgrade would fail in its window.
+pub(super) fn open_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
+    let change = change(facts)?;
+    let runs = change.recorded.as_ref().filter(|_| change.is_upgrade);
+    let Some(runs) = runs else {
+        return Ok(Outcome::not_applicable("only an upgrade goes past them"));
+    };
+    let mut levels = Ok(Vec::new());
+    for (at, schema) in runs.stack.schemas.iter().enumerate() {
+        let state = facts.schemas.get(at);
+        match state
+            .ok_or_else(|| Unknown::new("not asked for"))
+            .and_then(want)
+        {
+            // Whatever the other database says, or does not.
+            Ok(state) if !state.open.is_empty() => return Ok(open_migration(facts, schema, state)),
+            Ok(state) => {
+                if let Ok(levels) = &mut levels {
+                    levels.push(state.last.as_deref().unwrap_or("none"));
+                }
+            }
+            Err(unknown) => levels = Err(unknown),
+        }
+    }
+    Ok(Outcome::pass(format!("closed at {}", levels?.join(", "))))
 }
 
 pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
@@ -180,7 +218,7 @@ pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
         .join("; ");
     let retry = format!(
         "UPDATE background_migrations SET failed_at = NULL, failed_reason = NULL WHERE name = '{}'",
-        first.name
+        first.name.replace('\'', "''")
     );
     let schemas = &facts.subject.stack.schemas;
     let postgres = schemas
@@ -201,33 +239,24 @@ pub(super) fn background_migrations(facts: &Facts) -> Result<Outcome, Unknown> {
     ))
 }
 
-/// A statement as the operator types it.
+/// A statement as the operator types it, as root: quoted, since a part of it
+/// may come out of the database.
 fn sql(facts: &Facts, schema: &Schema, statement: &str) -> String {
     let container = facts.subject.container(&schema.service);
-    let quoted = schema
-        .query
-        .iter()
-        .filter(|word| !word.is_empty())
-        .map(|word| {
-            let is_plain = word
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_./=".contains(&b));
-            if is_plain {
-                word.clone()
-            } else {
-                format!("'{word}'")
-            }
-        })
-        .collect::<Vec<_>>()
-        .join(" ");
-    engine_command(facts, &format!("exec {container} {quoted} \"{statement}\""))
+    let query = schema.query.iter().map(String::as_str);
+    let words = query.filter(|word| !word.is_empty()).chain([statement]);
+    let typed = shell_words::join(words);
+    engine_command(facts, &format!("exec {container} {typed}"))
 }
 
 pub(super) fn clickhouse_version(facts: &Facts) -> Result<Outcome, Unknown> {
     let server = server(facts, SchemaKind::GolangMigrate)?;
     let mut numbers = server.version.split('.').map(str::parse::<u64>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return Err(Unknown::new(format!("`{}` is no version", server.version)));
+        return Err(Unknown::new(format!(
+            "`{}` is not a version",
+            server.version
+        )));
     };
     let evidence = format!("ClickHouse {}", server.version);
     if (major, minor) < CLICKHOUSE_LOSES_DATA {
@@ -292,7 +321,7 @@ pub(super) fn time_zone(facts: &Facts) -> Result<Outcome, Unknown> {
 pub(super) fn redis_eviction(facts: &Facts) -> Result<Outcome, Unknown> {
     let Some(policy) = &facts.eviction else {
         return Ok(Outcome::not_applicable(
-            "no Redis that can be asked without a password in an argument",
+            "no Redis that answers without a password in an argument",
         ));
     };
     let policy = want(policy)?;

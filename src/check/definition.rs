@@ -8,6 +8,7 @@ use crate::facts::{Facts, Probe};
 
 /// When a check is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
     /// Before a change.
@@ -38,7 +39,6 @@ impl When {
     }
 }
 
-/// One check.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
     /// Stable name, such as `egress.update-check`.

@@ -4,9 +4,11 @@ use super::cause::broke_off;
 use super::environment::{container, langfuse, variable};
 use super::outcome::{Outcome, Unknown, want};
 use super::remedy::{engine_command, install_again, isolate};
+use crate::engine::Container;
 use crate::facts::Facts;
 use crate::facts::egress::{Attempt, Ending, Why};
 use crate::report::finding::Remedy;
+use crate::stack::EGRESS;
 
 /// Slower than this, a page load notices.
 const CALL_HOME_PROMPT_MS: u64 = 1000;
@@ -160,55 +162,71 @@ pub(super) fn no_route(facts: &Facts) -> Result<Outcome, Unknown> {
     Ok(Outcome::pass(list(&attempts)))
 }
 
+fn rebuild(facts: &Facts) -> Remedy {
+    Remedy::command(
+        "uninstall, which keeps the data, and install again with the bundle: it makes networks \
+         and containers again",
+        format!("lfctl uninstall --name {}", facts.subject.name),
+    )
+}
+
+/// What of a container leads further than it was made to.
+fn opened(facts: &Facts, service: &str, container: &Container) -> Vec<(String, Remedy)> {
+    let own = facts.subject.networks_of(service);
+    let others = container.addresses.keys();
+    let mut wrong: Vec<_> = others
+        .filter(|name| !own.contains(*name))
+        .map(|other| {
+            let command = format!("network disconnect {other} {}", container.name);
+            let remedy = Remedy::command(
+                "take the container off that network",
+                engine_command(facts, &command),
+            );
+            (format!("{service} is on {other}"), remedy)
+        })
+        .collect();
+    let mut published = container.ports.values();
+    if published.any(|addresses| !addresses.is_empty()) {
+        wrong.push((format!("{service} has a published port"), rebuild(facts)));
+    }
+    wrong
+}
+
 pub(super) fn networks(facts: &Facts) -> Result<Outcome, Unknown> {
     let networks = want(&facts.networks)?;
     let containers = want(&facts.containers)?;
     let gateway = &facts.subject.stack.langfuse.gateway;
     let internal = facts.subject.internal();
-    let rebuild = || {
-        Remedy::command(
-            "uninstall, which keeps the data, and install again with the bundle: it makes networks \
-             and containers anew",
-            format!("lfctl uninstall --name {}", facts.subject.name),
-        )
-    };
     let mut wrong: Vec<(String, Remedy)> = Vec::new();
     match networks.iter().find(|network| network.name == internal) {
         None => {
             if let Some(cause) = broke_off(facts) {
                 return Err(Unknown::Beneath(cause));
             }
-            wrong.push((format!("there is no network {internal}"), rebuild()));
+            wrong.push((format!("there is no network {internal}"), rebuild(facts)));
         }
         Some(network) if !network.internal => {
-            wrong.push((format!("{internal} has a route out"), rebuild()));
+            wrong.push((format!("{internal} has a route out"), rebuild(facts)));
         }
         Some(_) => {}
     }
     for (service, container) in containers {
-        if service == gateway {
-            continue;
-        }
-        for other in container.addresses.keys().filter(|name| **name != internal) {
-            let command = format!("network disconnect {other} {}", container.name);
-            let remedy = Remedy::command(
-                "take the container off that network",
-                engine_command(facts, &command),
-            );
-            wrong.push((format!("{service} is on {other}"), remedy));
-        }
-        if container
-            .ports
-            .values()
-            .any(|published| !published.is_empty())
-        {
-            wrong.push((format!("{service} has a published port"), rebuild()));
+        if service != gateway {
+            wrong.extend(opened(facts, service, container));
         }
     }
     let Some((_, remedy)) = wrong.first().cloned() else {
+        let allowed = facts.subject.routes.len();
+        let sealed = if allowed == 0 {
+            format!(
+                "{} services are on it alone",
+                containers.len().saturating_sub(1)
+            )
+        } else {
+            format!("{allowed} ways out are allowed, by {EGRESS} alone")
+        };
         return Ok(Outcome::pass(format!(
-            "{internal} is internal, {} services are on it alone, only {gateway} is published",
-            containers.len().saturating_sub(1)
+            "{internal} is internal, {sealed}, only {gateway} is published"
         )));
     };
     let evidence: Vec<_> = wrong.into_iter().map(|(what, _)| what).collect();
@@ -272,10 +290,10 @@ pub(super) fn exporters(facts: &Facts) -> Result<Outcome, Unknown> {
         return Ok(Outcome::pass("no variable names a place to send traces to"));
     }
     Ok(Outcome::warning(
-        "web or worker is told to send traces or metrics somewhere",
+        "web or worker is set to send traces or metrics somewhere",
         set.join(", "),
         Remedy::command(
-            "if site.toml says so on purpose, nothing is wrong; otherwise install again",
+            "if site.toml does so on purpose, nothing is wrong; otherwise install again",
             format!(
                 "lfctl install --offline --name {} BUNDLE",
                 facts.subject.name

@@ -2,7 +2,7 @@
 
 use super::change::change;
 use super::outcome::{Outcome, Unknown, want};
-use crate::engine::{EngineKind, LoadRoute};
+use crate::engine::{EngineFacts, EngineKind, LoadRoute, start_commands};
 use crate::facts::Facts;
 use crate::report::finding::Remedy;
 
@@ -21,10 +21,7 @@ pub(super) fn reachable(facts: &Facts) -> Result<Outcome, Unknown> {
             return Ok(Outcome::blocking(
                 "the container engine does not answer",
                 why,
-                Remedy::command(
-                    "start the engine; a stack that was running comes back with it",
-                    "systemctl start docker",
-                ),
+                start(facts),
             ));
         }
     };
@@ -44,6 +41,19 @@ pub(super) fn reachable(facts: &Facts) -> Result<Outcome, Unknown> {
     )))
 }
 
+/// The remedy for an engine that is down.
+fn start(facts: &Facts) -> Remedy {
+    let home = facts.subject.home.as_ref();
+    let socket = home.and_then(|home| home.place.as_ref());
+    let socket = socket.map(|place| place.socket.clone());
+    let kind = home.map(|home| home.kind.to_string());
+    let commands = start_commands(&socket.or(kind).unwrap_or_default());
+    Remedy::command(
+        "start the engine; a stack that was running comes back with it",
+        commands.join(" || "),
+    )
+}
+
 pub(super) fn version(facts: &Facts) -> Result<Outcome, Unknown> {
     let engine = want(&facts.engine)?;
     let oldest = match engine.kind {
@@ -52,7 +62,10 @@ pub(super) fn version(facts: &Facts) -> Result<Outcome, Unknown> {
     };
     let mut numbers = engine.version.split(['.', '-', '+']).map(str::parse::<u64>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return Err(Unknown::new(format!("`{}` is no version", engine.version)));
+        return Err(Unknown::new(format!(
+            "`{}` is not a version",
+            engine.version
+        )));
     };
     let evidence = format!("{} {}", engine.kind, engine.version);
     if (major, minor) >= oldest {
@@ -79,9 +92,15 @@ pub(super) fn daemon_proxy(facts: &Facts) -> Result<Outcome, Unknown> {
         Remedy::command(
             "take the proxy out of the daemon's configuration, or exempt loopback by \
              NO_PROXY=localhost,127.0.0.1, and restart the daemon in a maintenance window",
-            "systemctl edit docker",
+            edit(engine),
         ),
     ))
+}
+
+/// How to change what the engine is started with.
+fn edit(engine: &EngineFacts) -> String {
+    let user = if engine.rootless { "--user " } else { "" };
+    format!("systemctl {user}edit {}", engine.kind)
 }
 
 pub(super) fn platform(facts: &Facts) -> Result<Outcome, Unknown> {
@@ -93,7 +112,7 @@ pub(super) fn platform(facts: &Facts) -> Result<Outcome, Unknown> {
     Ok(Outcome::blocking(
         format!("the bundle holds images for {platform}"),
         evidence,
-        Remedy::text("bring the bundle made for this platform"),
+        Remedy::text("use the bundle made for this platform"),
     ))
 }
 
@@ -164,7 +183,7 @@ pub(super) fn nofile(facts: &Facts) -> Result<Outcome, Unknown> {
                 "give the engine the limit `LimitNOFILE={needed}` or more, and raise `fs.nr_open` \
                  where that is lower; in a container or a virtual machine ask who runs its host"
             ),
-            "systemctl edit docker",
+            edit(want(&facts.engine)?),
         ),
     ))
 }

@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::definition::Check;
 use super::outcome::Outcome;
 use crate::facts::Facts;
-use crate::report::finding::{Finding, Severity};
+use crate::report::finding::{Finding, Remedy, Severity};
 
 /// A check and what it came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Examined {
     /// Name of the check.
     pub id: &'static str,
@@ -21,6 +22,7 @@ pub struct Examined {
 
 /// All checks of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Examination {
     /// Name of the appliance.
@@ -39,11 +41,11 @@ pub struct Examination {
 
 /// How many checks came to what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Counts {
     /// Passed.
     pub ok: usize,
-    /// Warnings.
     pub warnings: usize,
     /// Blocking findings.
     pub blocking: usize,
@@ -92,6 +94,15 @@ impl Examination {
             .collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
+    }
+
+    /// What to do about each finding.
+    pub fn remedies_mut(&mut self) -> impl Iterator<Item = &mut Remedy> {
+        let outcomes = self.checks.iter_mut().map(|check| &mut check.outcome);
+        outcomes.filter_map(|outcome| match outcome {
+            Outcome::Finding(finding) => Some(&mut finding.remedy),
+            _ => None,
+        })
     }
 
     /// What could not be checked, and why.

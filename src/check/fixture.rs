@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::fixture_backups::backups;
 use crate::appliance::state::Status;
 use crate::bundle::manifest::Release;
 use crate::engine::{
-    Container, ContainerState, EngineFacts, EngineKind, HealthState, LABEL_CONFIG, LABEL_PART,
-    Resource,
+    Container, ContainerState, EngineKind, HealthState, LABEL_CONFIG, LABEL_PART, Resource,
 };
 use crate::facts::certificate::{Certificate, PublicKey};
 use crate::facts::egress::{Attempt, Ending, targets};
-use crate::facts::subject::{Secrets, Site};
-use crate::facts::{CommandHealth, EventTrip, Fact, Facts, Subject};
+use crate::facts::subject::{Audit, Home, Secrets, Site};
+use crate::facts::{Boot, CommandHealth, EventTrip, Fact, Facts, Subject};
+use crate::host::firewall::Wall;
 use crate::langfuse::schema::{SchemaState, ServerFacts};
+use crate::langfuse::sdk::SdkCalls;
 use crate::langfuse::{Health, UpdateCheck, UpdateVerdict};
 use crate::stack::secret::SecretStore;
 use crate::stack::{SchemaKind, Stack};
@@ -24,89 +26,7 @@ use crate::sys::masked::Masked;
 pub(super) const DATA: &str = "images and data";
 const GIB: u64 = 1024 * 1024 * 1024;
 
-const STACK: &str = r#"
-volumes = [{ name = "postgres-data" }]
-call-home = [{ host = "langfuse.com", port = 443, purpose = "update check" }]
-secrets = {}
-migration = { image = "web", command = ["true"] }
-[langfuse]
-line = "4"
-version = "4.16.0"
-web = "web"
-worker = "worker"
-gateway = "gateway"
-gateway-port = 8080
-public-key = "public-key"
-secret-key = "secret-key"
-[requires]
-memory-mib = 7600
-recommended-memory-mib = 15600
-recommended-cpus = 4
-data-mib = 1024
-cpu-flags = ["sse4_2"]
-[env.shared]
-SALT = "${secret:salt}"
-TELEMETRY_ENABLED = "false"
-[[services]]
-name = "postgres"
-image = "postgres"
-stage = "data"
-memory-mib = 1
-health = { command = ["pg_isready"] }
-stop = { timeout-seconds = 120 }
-[[services]]
-name = "clickhouse"
-image = "clickhouse"
-nofile = 262144
-stage = "data"
-memory-mib = 1
-health = { command = ["true"] }
-stop = { timeout-seconds = 120 }
-[[services]]
-name = "minio"
-image = "minio"
-stage = "data"
-env = { MINIO_UPDATE = "off" }
-memory-mib = 1
-health = { command = ["true"] }
-stop = { timeout-seconds = 60 }
-[[services]]
-name = "worker"
-image = "worker"
-stage = "app"
-env-groups = ["shared"]
-memory-mib = 1
-health = { command = ["true"] }
-stop = { timeout-seconds = 180 }
-[[services]]
-name = "web"
-image = "web"
-stage = "app"
-env-groups = ["shared"]
-env = { CHECKPOINT_DISABLE = "1" }
-memory-mib = 1
-health = { command = ["true"] }
-stop = { timeout-seconds = 130 }
-[[services]]
-name = "gateway"
-image = "gateway"
-stage = "edge"
-memory-mib = 1
-health = { command = ["true"] }
-stop = { timeout-seconds = 60 }
-[[schemas]]
-kind = "prisma"
-service = "postgres"
-query = ["psql"]
-count = 432
-last = "20260813120000_add"
-[[schemas]]
-kind = "golang-migrate"
-service = "clickhouse"
-query = ["clickhouse-client"]
-count = 46
-last = "46"
-"#;
+const STACK: &str = include_str!("fixture.toml");
 
 const LANGFUSE_ENV: [&str; 6] = [
     "SALT=Xr3vW8",
@@ -167,6 +87,7 @@ fn container(stack: &Stack, service: &str) -> Container {
         health: Some(HealthState::Healthy),
         health_output: None,
         restarts: 0,
+        restart_policy: Some("unless-stopped".to_owned()),
         exit_code: None,
         oom_killed: false,
         started_at: None,
@@ -183,22 +104,11 @@ fn container(stack: &Stack, service: &str) -> Container {
     }
 }
 
-fn engine() -> EngineFacts {
-    EngineFacts {
-        kind: EngineKind::Docker,
-        version: "20.10.24+dfsg1".to_owned(),
-        api_version: "1.41".to_owned(),
-        storage_driver: "overlay2".to_owned(),
-        containerd_store: false,
-        rootless: false,
-        data_root: "/var/lib/docker".to_owned(),
-        os: "linux".to_owned(),
-        architecture: "amd64".to_owned(),
-        cpus: 4,
-        memory: 16 * GIB,
-        cgroup_version: "2".to_owned(),
-        proxies: Vec::new(),
-        socket: "/run/docker.sock".to_owned(),
+/// A host that starts Docker at boot.
+pub(super) fn boot() -> Boot {
+    Boot {
+        units: BTreeMap::from([("docker.service", true)]),
+        user: None,
     }
 }
 
@@ -218,6 +128,7 @@ pub(super) fn installed() -> Subject {
             name: "langfuse".to_owned(),
             version: "4.16.0".parse().unwrap(),
             counter: 7,
+            sdk: BTreeMap::new(),
         },
         stack,
         images,
@@ -231,15 +142,26 @@ pub(super) fn installed() -> Subject {
         secrets: Secrets::Same(3),
         redactor: SecretStore::default().redactor(),
         state_dir: "/var/lib/lfctl/lf".into(),
-        data_root: Some("/var/lib/docker".into()),
+        home: Some(Home {
+            kind: EngineKind::Docker,
+            place: None,
+        }),
         status: Some(Status::Installed),
+        stopped: [].into(),
         unfinished: Fact::Known(None),
         busy: false,
         updated: Some("2026-11-22T10:00:00Z".parse().unwrap()),
         lfctl: Some("0.1.0".to_owned()),
         wanted,
+        routes: Vec::new(),
         certificate: Some(Fact::Known(certificate())),
         additive: BTreeMap::new(),
+        site_problem: None,
+        backups: Fact::Known(backups()),
+        audit: Fact::Known(Audit {
+            lines: 3,
+            problems: Vec::new(),
+        }),
     }
 }
 
@@ -268,18 +190,18 @@ fn host() -> Host {
 }
 
 /// Nothing to complain about.
+#[expect(clippy::too_many_lines, reason = "every fact there is, once")]
 pub(super) fn healthy() -> Facts {
     let installed = installed();
     let stack = &installed.stack;
-    let containers = stack
-        .services
-        .iter()
-        .map(|service| (service.name.clone(), container(stack, &service.name)))
-        .collect();
+    let services = stack.services.iter().map(|service| &service.name);
+    let made = services.map(|name| (name.clone(), container(stack, name)));
+    let containers = made.collect();
     let resource = |name: &str, internal| Resource {
         name: name.to_owned(),
         labels: BTreeMap::new(),
         internal,
+        directory: None,
     };
     let disk = Disk {
         path: "/var/lib/docker".into(),
@@ -309,7 +231,8 @@ pub(super) fn healthy() -> Facts {
     };
     Facts {
         now: "2026-11-23T10:00:00Z".parse().unwrap(),
-        engine: Fact::Known(engine()),
+        engine: Fact::Known(crate::engine::testing::facts()),
+        boot: Fact::Known(Some(boot())),
         containers: Fact::Known(containers),
         networks: Fact::Known(vec![
             resource("lf-internal", true),
@@ -328,6 +251,7 @@ pub(super) fn healthy() -> Facts {
             output: String::new(),
         }),
         published: Fact::Known(Ok(())),
+        firewall: Fact::Known(Wall::Closed),
         schemas: vec![schema(432, "20260813120000_add"), schema(46, "46")],
         background: Fact::Known(Vec::new()),
         servers: vec![
@@ -348,6 +272,13 @@ pub(super) fn healthy() -> Facts {
                 "error [trpc.public.checkUpdate] failed to fetch latest-release api".to_owned(),
             ),
         }),
+        sdks: Fact::Known(vec![SdkCalls {
+            name: "python".to_owned(),
+            version: "4.7.0".to_owned(),
+            calls: 100,
+            statuses: [(200, 90), (404, 10)].into(),
+            errors: [("/api/public/v2/prompts".to_owned(), 10)].into(),
+        }]),
         event: Fact::Known(Ok(EventTrip {
             accepted_ms: 20,
             readable_ms: 700,
@@ -373,6 +304,7 @@ pub(super) fn blind() -> Facts {
         web: unknown(),
         worker: unknown(),
         published: unknown(),
+        firewall: unknown(),
         schemas: vec![unknown(), unknown()],
         background: unknown(),
         servers: vec![unknown(), unknown()],
@@ -380,6 +312,8 @@ pub(super) fn blind() -> Facts {
         crash_reports_off: BTreeMap::from([("clickhouse".to_owned(), unknown())]),
         egress: BTreeMap::from([("web".to_owned(), unknown())]),
         update: unknown(),
+        boot: unknown(),
+        sdks: unknown(),
         event: unknown(),
         ..healthy()
     }

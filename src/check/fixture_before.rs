@@ -45,6 +45,7 @@ pub(super) fn first() -> Facts {
         manifest: manifest(),
         bundle: Digest::of(b"bundle"),
         is_upgrade: false,
+        cold: None,
         recorded: None,
         existing: Existing {
             networks: names("lf-internal"),
@@ -66,6 +67,8 @@ pub(super) fn first() -> Facts {
         engine: well.engine,
         host: well.host,
         disks: well.disks,
+        boot: well.boot,
+        firewall: well.firewall,
         nofile: Fact::Known(1_048_576),
         ..Facts::unasked(
             well.now,
@@ -100,6 +103,7 @@ pub(super) fn kept() -> Facts {
         listen: "0.0.0.0:8080".parse().unwrap(),
         schemas: BTreeMap::new(),
         schema_change: crate::stack::release::SchemaChange::Additive,
+        backup: None,
         made_by: "install".to_owned(),
         at: updated,
     };
@@ -115,6 +119,7 @@ pub(super) fn kept() -> Facts {
         engine_at: Some(EnginePlace::of(engine)),
         holds_data: true,
         fingerprints: BTreeMap::new(),
+        stopped: std::collections::BTreeSet::new(),
         updated,
     };
     let state = State { record, stack };

@@ -14,6 +14,13 @@ use crate::report::finding::{Remedy, Severity};
 use crate::sys::disk::Disk;
 use crate::sys::host::PortState;
 
+/// Names that `/etc/hosts` of every distribution gives to loopback.
+const HERE: [&str; 4] = [
+    "localhost",
+    "localhost.localdomain",
+    "localhost4",
+    "localhost6",
+];
 const MIB: u64 = 1024 * 1024;
 /// Below this Postgres and `ClickHouse` stop in the middle of a write.
 const DISK_BLOCKING: u64 = 1024 * MIB;
@@ -212,7 +219,7 @@ pub(super) fn filesystem(facts: &Facts) -> Result<Outcome, Unknown> {
         return Ok(Outcome::pass(all.join("; ")));
     }
     Ok(Outcome::blocking(
-        "data lies on a network filesystem, on which ClickHouse breaks",
+        "data is on a network filesystem, on which ClickHouse breaks",
         remote.join("; "),
         Remedy::text("put the engine's data root onto a local disk, or on a block device"),
     ))
@@ -242,6 +249,40 @@ fn past(facts: &Facts) -> Option<(Timestamp, &'static str)> {
         .filter(|created| created.as_second() >= FIRST_DATE)
         .map(|created| (created, "the newest image of the bundle was made at"));
     changed.into_iter().chain(made).max()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every check has this shape")]
+pub(super) fn site(facts: &Facts) -> Result<Outcome, Unknown> {
+    Ok(match &facts.subject.site_problem {
+        None => Outcome::pass("every value of site.toml is one that can work"),
+        Some(problem) => Outcome::blocking(
+            "site.toml is not valid; what runs was made from an earlier one",
+            problem,
+            Remedy::command(
+                "correct the file; until then nothing can be installed or changed",
+                "lfctl help site",
+            ),
+        ),
+    })
+}
+
+pub(super) fn audit(facts: &Facts) -> Result<Outcome, Unknown> {
+    let audit = want(&facts.subject.audit)?;
+    if audit.problems.is_empty() {
+        return Ok(Outcome::pass(format!(
+            "{} lines, each with the hash of the one before",
+            audit.lines
+        )));
+    }
+    Ok(Outcome::warning(
+        "an audit log was changed after it was written",
+        audit.problems.join("; "),
+        Remedy::command(
+            "compare with a copy kept elsewhere, and find out who had root since; the log stays \
+             broken at this line",
+            "lfctl audit verify",
+        ),
+    ))
 }
 
 pub(super) fn clock(facts: &Facts) -> Result<Outcome, Unknown> {
@@ -313,7 +354,7 @@ pub(super) fn url(facts: &Facts) -> Result<Outcome, Unknown> {
     let host = host.map_or_else(|| site.authority(), |(host, _)| host);
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     let is_here = address.map_or_else(
-        |_| host == "localhost" || host.ends_with(".localhost"),
+        |_| HERE.contains(&host) || host.ends_with(".localhost"),
         |address| address.is_loopback() || address.is_unspecified(),
     );
     let (listen, url) = (site.listen, &site.url);

@@ -7,11 +7,15 @@
 //! passed nor failed; no check can stop another. `docs/doctor.md` explains each
 //! check, and a test compares that page with this list.
 
+pub mod airgap;
 mod appliance;
 mod applied;
+mod backup;
+mod boot;
 mod bundle;
 mod cause;
 mod change;
+mod clients;
 mod data;
 mod definition;
 mod egress;
@@ -19,17 +23,23 @@ mod engine;
 mod environment;
 mod examination;
 #[cfg(test)]
-mod faults;
+pub(crate) mod faults;
+mod firewall;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod fixture_backups;
+#[cfg(test)]
 mod fixture_before;
 mod host;
+pub mod lab;
 mod list;
 mod outcome;
 mod remedy;
+mod second_web;
 mod select;
 mod stack;
+mod stopped;
 #[cfg(test)]
 mod tests;
 mod text;

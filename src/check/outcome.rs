@@ -8,6 +8,7 @@ use crate::stack::secret::Redactor;
 
 /// What a check came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// It holds.
@@ -18,13 +19,9 @@ pub enum Outcome {
     /// It does not.
     Finding(Finding),
     /// It makes no sense for this appliance.
-    NotApplicable {
-        /// Why.
-        why: String,
-    },
+    NotApplicable { why: String },
     /// What it looks at could not be seen.
     CouldNotCheck {
-        /// Why.
         why: String,
         /// The check that tells of what lies beneath, where that is known.
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::appliance::recorded;
 use super::cause::{Beneath, broke_off, require};
 use super::outcome::{Cause, Outcome, Unknown, want};
-use super::remedy::{engine_command, install_again, read_logs};
+use super::remedy::{apply, engine_command, install_again, read_logs};
+use super::stopped;
 use crate::engine::{Container, ContainerState, HealthState};
 use crate::facts::Facts;
 use crate::langfuse::http::HttpError;
@@ -94,6 +95,10 @@ pub(super) fn services(facts: &Facts) -> Result<Outcome, Unknown> {
             "{total} of {total} are running and healthy"
         )));
     };
+    let down: Vec<_> = ill.iter().map(|(service, _)| *service).collect();
+    if let Some(told) = stopped::told(facts, &down) {
+        return Ok(told);
+    }
     let starting = ill.iter().all(|(_, complaint)| complaint == STARTING);
     let evidence = ill
         .iter()
@@ -116,7 +121,7 @@ pub(super) fn services(facts: &Facts) -> Result<Outcome, Unknown> {
         read_logs(
             facts,
             first,
-            "read why, fix it, then run install again with the bundle, which starts what is down",
+            "read why, fix it, then start what is down: `lfctl start`",
         ),
     ))
 }
@@ -220,7 +225,7 @@ pub(super) fn volumes(facts: &Facts) -> Result<Outcome, Unknown> {
     let name = &facts.subject.name;
     let remedy = if facts.change.is_some() {
         Remedy::command(
-            "restore them, or begin anew without the data",
+            "restore them, or start again without the data",
             format!("lfctl uninstall --name {name} --purge"),
         )
     } else {
@@ -276,7 +281,7 @@ pub(super) fn stop_timeout(facts: &Facts) -> Result<Outcome, Unknown> {
         short.join("; "),
         install_again(
             facts,
-            "run install again with the bundle: it makes the container anew",
+            "run install again with the bundle: it makes the container again",
         ),
     ))
 }
@@ -293,15 +298,15 @@ pub(super) fn gateway(facts: &Facts) -> Result<Outcome, Unknown> {
         Err(error @ HttpError::NotOurs { .. }) => Ok(Outcome::blocking(
             "the published address is none of this host's, so nothing was sent there",
             chain(error),
-            install_again(
+            apply(
                 facts,
-                "put an address of this host into `listen` in site.toml, and run install again",
+                "put an address of this host into `listen` in site.toml, then run this",
             ),
         )),
         Err(error) => {
             require(facts, &[Beneath::Gateway])?;
             Ok(Outcome::blocking(
-                "nobody can reach the appliance",
+                "the appliance cannot be reached",
                 chain(error),
                 read_logs(
                     facts,
@@ -339,7 +344,7 @@ pub(super) fn web_version(facts: &Facts) -> Result<Outcome, Unknown> {
     if !health.is_ok() {
         require(facts, UNDER_WEB)?;
         return Ok(Outcome::blocking(
-            "web answers, but is not well",
+            "web answers, but reports a problem",
             evidence,
             logs("read why: with a bad environment web stays up and answers 500 to every request"),
         ));

@@ -12,6 +12,7 @@ use crate::appliance::state::Status;
 use crate::engine::{Container, HealthState};
 use crate::facts::{Fact, Facts, Probe};
 use crate::langfuse::UpdateVerdict;
+use crate::langfuse::schema::FailedMigration;
 use crate::oci::digest::Digest;
 use crate::report::finding::Severity;
 use crate::stack::secret::SecretStore;
@@ -95,10 +96,11 @@ fn an_install_that_nothing_is_wrong_with_passes_every_check() {
 #[test]
 fn what_cannot_be_seen_is_neither_passed_nor_failed() {
     let counts = examine(&blind(), &all()).counts;
-    // Journal, clock, url, secrets and certificate need no answer; that the engine
-    // gives none is the finding.
-    assert_eq!((counts.ok, counts.blocking, counts.warnings), (8, 1, 0));
-    assert_eq!(counts.could_not_check, all().len() - 9);
+    // Journal, clock, url, site.toml, audit log, secrets, certificate and the
+    // records of backups need no answer; that the engine gives none is the
+    // finding.
+    assert_eq!((counts.ok, counts.blocking, counts.warnings), (13, 1, 0));
+    assert_eq!(counts.could_not_check, all().len() - 14);
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn checks_are_chosen_by_name_and_by_group() {
             .collect()
     };
     assert_eq!(ids(&["egress.update-check"]), ["egress.update-check"]);
-    assert_eq!(ids(&["engine", "host.clock"]).len(), 4);
+    assert_eq!(ids(&["engine", "host.clock"]).len(), 5);
     // By the names that preflight once gave them, too.
     assert_eq!(ids(&["engine.proxy"]), ["engine.daemon-proxy"]);
     assert_eq!(ids(&["host.cpus", "host.cpu-flags"]), ["host.cpu"]);
@@ -275,6 +277,14 @@ fn a_schema_that_a_later_release_left_is_no_finding_where_it_only_adds() {
         .additive
         .insert(service, ["47".to_owned()].into());
     assert_eq!(ids(&facts), Vec::<&str>::new());
+    // A migration of it that failed and was closed by hand stops on the way.
+    let service = &facts.subject.stack.schemas[1].service;
+    let levels = facts.subject.additive.get_mut(service).unwrap();
+    levels.insert("101".to_owned());
+    known(&mut facts.schemas[1]).last = Some("100".to_owned());
+    assert_eq!(ids(&facts), Vec::<&str>::new());
+    known(&mut facts.schemas[1]).last = Some("102".to_owned());
+    assert_eq!(ids(&facts).len(), 1);
 }
 
 #[test]
@@ -298,4 +308,26 @@ fn what_runs_after_a_rollback_is_repaired_from_its_own_bundle() {
     let change = facts.change.as_mut().unwrap();
     change.recorded.as_mut().unwrap().current.bundle = bundle;
     assert!(!is_downgrade(&facts));
+}
+
+#[test]
+fn a_name_out_of_a_database_is_only_a_word_of_the_command() {
+    let mut facts = healthy();
+    let name = "a'; \"$(touch /tmp/x)\" `id`; DROP TABLE b; --";
+    known(&mut facts.background).push(FailedMigration {
+        name: name.to_owned(),
+        reason: "b".to_owned(),
+    });
+    let examination = examination(&facts);
+    let command = examination.findings()[0].remedy.command.as_ref().unwrap();
+    let words = shell_words::split(command).unwrap();
+    assert_eq!(words[..3], ["docker", "exec", "lf-postgres"]);
+    assert_eq!(
+        words.last().unwrap(),
+        &format!(
+            "UPDATE background_migrations SET failed_at = NULL, failed_reason = NULL \
+             WHERE name = '{}'",
+            name.replacen('\'', "''", 1)
+        )
+    );
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::host::CLOCK_TOLERANCE;
 use super::outcome::{Outcome, Unknown, want};
-use super::remedy::install_again;
+use super::remedy::{apply, install_again};
 use crate::facts::certificate::{Certificate, PublicKey};
 use crate::facts::{Facts, Subject};
 use crate::report::finding::{Remedy, Severity};
@@ -16,7 +16,7 @@ const SMALLEST_RSA: u64 = 2048;
 const SMALLEST_EC: u64 = 224;
 /// Everybody on the host.
 const OTHERS: u32 = 0o007;
-/// Whoever shares a group with the key may read it, not replace it.
+/// A user who shares a group with the key may read it, not replace it.
 const GROUP_WRITES: u32 = 0o020;
 
 /// The certificate; `None` when the site has none.
@@ -40,12 +40,15 @@ pub(super) fn expiry(facts: &Facts) -> Result<Outcome, Unknown> {
         until.strftime("%F"),
         facts.now.strftime("%F")
     );
-    let renew = |text: &str| install_again(facts, text);
+    let renew = |text: &str| match facts.change {
+        Some(_) => install_again(facts, text),
+        None => apply(facts, text),
+    };
     if until <= facts.now {
         return Ok(Outcome::blocking(
             "the certificate has expired, so clients refuse to connect",
             evidence,
-            renew("put a new certificate and its key in place, then run install again"),
+            renew("put a new certificate and its key in place, then run this"),
         ));
     }
     if from.duration_since(facts.now) > CLOCK_TOLERANCE {
@@ -53,7 +56,7 @@ pub(super) fn expiry(facts: &Facts) -> Result<Outcome, Unknown> {
             "the certificate is not valid yet",
             evidence,
             Remedy::command(
-                "look at the clock; if it is right, wait, or bring a certificate that is valid now",
+                "look at the clock; if it is right, wait, or use a certificate that is valid now",
                 "timedatectl",
             ),
         ));
@@ -62,7 +65,7 @@ pub(super) fn expiry(facts: &Facts) -> Result<Outcome, Unknown> {
         return Ok(Outcome::warning(
             "the certificate expires within 30 days",
             evidence,
-            renew("put a new certificate and its key in place, then run install again"),
+            renew("put a new certificate and its key in place, then run this"),
         ));
     }
     Ok(Outcome::pass(evidence))
@@ -95,7 +98,7 @@ pub(super) fn name(facts: &Facts) -> Result<Outcome, Unknown> {
         "the certificate is for another host than url, so clients refuse to connect",
         evidence,
         Remedy::command(
-            "bring a certificate with that name in subjectAltName, or correct `url` in site.toml",
+            "use a certificate with that name in subjectAltName, or correct `url` in site.toml",
             format!(
                 "openssl x509 -noout -ext subjectAltName -in {}",
                 certificate.path

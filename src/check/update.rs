@@ -49,7 +49,7 @@ pub(super) fn update_check(facts: &Facts) -> Result<Outcome, Unknown> {
             seal,
         ),
         UpdateVerdict::Answered => Outcome::blocking(
-            "the update check got an answer that is no release: a proxy or captive portal can be \
+            "the update check got an answer that is not a release: a proxy or captive portal can be \
              reached",
             evidence,
             seal,

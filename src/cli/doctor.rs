@@ -1,16 +1,20 @@
 //! `lfctl doctor`: is the appliance well, and does anything leave it.
 
 use clap::ValueEnum;
+use console::style;
 
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
-use super::{Context, place};
+use super::lab::LabArgs;
+use super::prove::ProveArgs;
+use super::{Context, appliance_engine, findings};
 use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
 use crate::check::{self, CHECKS, Counts, SelectError, When};
 use crate::engine::docker::Docker;
 use crate::facts::{self, Fact, Subject};
-use crate::report::event::{Outcome, Step};
+use crate::report::event::{Step, StepStatus};
+use crate::report::human::fit_stdout;
 use crate::sys::text::chain;
 
 /// Arguments of `lfctl doctor`.
@@ -21,7 +25,7 @@ pub struct Args {
     /// Only these checks or groups of checks, such as `egress`
     #[arg(long, value_name = "ID", value_delimiter = ',', num_args = 1..)]
     only: Vec<String>,
-    /// What makes the exit code speak of failure
+    /// Lowest severity that makes the exit code non-zero
     #[arg(long, value_name = "SEVERITY", default_value = "blocking")]
     fail_on: FailOn,
     /// Show also what passed, with what was seen
@@ -30,9 +34,13 @@ pub struct Args {
     /// List the checks and look at nothing
     #[arg(long, conflicts_with_all = ["only", "all"])]
     list: bool,
+    #[command(flatten)]
+    prove: ProveArgs,
+    #[command(flatten)]
+    lab: LabArgs,
 }
 
-/// From which severity on the exit code speaks of failure.
+/// Lowest severity that makes the exit code non-zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FailOn {
     /// Blocking findings
@@ -47,16 +55,26 @@ impl Args {
             return list(context);
         }
         let checks = check::select(&self.only).map_err(|error| not_selected(&error))?;
-        let (state, appliance) = installed(context, &self.name.name)?;
+        let (state, appliance) = installed(self.name.appliance(context)?)?;
         // The host can be looked at without an engine, and shows why it is down.
         let (engine, down) = match Docker::connect(&context.engine).await {
             Ok(engine) => {
-                place::check(appliance.name(), &state, &engine).await?;
+                appliance_engine::check(appliance.name(), &state, &engine).await?;
                 (engine, None)
             }
             Err(error) => (Docker::unanswered(&context.engine)?, Some(error)),
         };
+        let bundle = (state.current.bundle.to_string(), state.current.key.clone());
         let subject = Subject::installed(&appliance, state)?;
+        if self.prove.prove_airgap || self.lab.egress_lab {
+            if let Some(error) = down {
+                return Err(error.into());
+            }
+            if self.lab.egress_lab {
+                return Box::pin(self.lab.run(context, &engine, &subject)).await;
+            }
+            return self.prove.run(context, &engine, subject, bundle).await;
+        }
         let step = Step::start(
             context.reporter.as_ref(),
             "examine",
@@ -67,17 +85,33 @@ impl Args {
         if let Some(error) = &down {
             facts.engine = Fact::Unknown(chain(error));
         }
-        let examination = check::examine(&facts, &checks);
-        step.finish(Outcome::Done, Some(examination.counts.to_string()));
-        context.print(
-            &examination,
-            &examination.text(self.all || !self.only.is_empty()),
-        )?;
+        let examination = findings::with_flags(context, check::examine(&facts, &checks));
+        step.finish(StepStatus::Done, Some(examination.counts.to_string()));
+        let text = examination.text(self.all || !self.only.is_empty());
+        context.print(&examination, &shown(&text))?;
         match down {
             Some(error) => Err(Failure::from(error).already_shown()),
             None => verdict(examination.counts, &examination.unproven, self.fail_on),
         }
     }
+}
+
+/// The text of an examination on a terminal: verdicts in colour, lines broken
+/// between words.
+fn shown(text: &str) -> String {
+    let line = |line: &str| {
+        let line = fit_stdout(line, 9);
+        let word = line.split(' ').next().unwrap_or_default();
+        let styled = match word {
+            "BLOCK" => style(word).red().bold(),
+            "WARN" => style(word).yellow().bold(),
+            "?" => style(word).yellow(),
+            "ok" => style(word).green(),
+            _ => return line,
+        };
+        format!("{styled}{}", &line[word.len()..])
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn not_selected(error: &SelectError) -> Failure {
@@ -87,8 +121,8 @@ fn not_selected(error: &SelectError) -> Failure {
     })
 }
 
-fn installed(context: &Context, name: &str) -> Result<(State, Appliance), Failure> {
-    let appliance = Appliance::named(&context.paths, name)?;
+fn installed(appliance: Appliance) -> Result<(State, Appliance), Failure> {
+    let name = appliance.name();
     let missing = |text: String| {
         Failure::new(Kind::Failed, text).hint("`lfctl status` lists what is on this host")
     };
@@ -126,7 +160,8 @@ fn verdict(counts: Counts, unproven: &[&str], fail_on: FailOn) -> Result<(), Fai
 }
 
 #[derive(serde::Serialize)]
-struct Listed {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Listed {
     id: &'static str,
     title: &'static str,
     when: When,

@@ -6,6 +6,12 @@ use crate::check::Examination;
 use crate::report::event::{Level, notice};
 use crate::report::finding::{Finding, Severity};
 
+/// Gives the commands in the remedies the flags of this call.
+pub(super) fn with_flags(context: &Context, mut examination: Examination) -> Examination {
+    context.hints.add_to_remedies(examination.remedies_mut());
+    examination
+}
+
 /// Fails with the blocking findings if there are any; otherwise shows every
 /// warning, and what could not be checked.
 pub(super) fn refuse_if_blocked(
@@ -57,4 +63,51 @@ pub(super) fn refuse(findings: &[&Finding]) -> Result<(), Failure> {
         });
     }
     Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::check::faults::remedies;
+    use crate::cli::Cli;
+    use crate::cli::hint::{Flags, Hints};
+
+    /// The commands of lfctl in a remedy.
+    fn commands(remedy: &crate::report::finding::Remedy) -> Vec<String> {
+        let quoted = remedy.text.split('`').skip(1).step_by(2);
+        let all = quoted.chain(remedy.command.as_deref()).map(str::to_owned);
+        all.filter(|command| command.starts_with("lfctl "))
+            .collect()
+    }
+
+    #[test]
+    fn every_remedy_is_a_command_line_with_the_flags_in_force() {
+        let call = "lfctl doctor --name lf --root '/srv/a b' --engine unix:///srv/x.sock";
+        let call = shell_words::split(call).unwrap();
+        let flags = Flags::of(&Cli::command().try_get_matches_from(call).unwrap());
+        let hints = Hints {
+            flags: flags.clone(),
+            parser: Cli::command,
+        };
+        let (mut remedies, mut seen) = (remedies(), 0);
+        hints.add_to_remedies(remedies.iter_mut());
+        for remedy in remedies {
+            for command in commands(&remedy) {
+                let words = shell_words::split(&command).unwrap();
+                let matches = Cli::command().try_get_matches_from(&words);
+                let matches = matches.unwrap_or_else(|error| panic!("`{command}`: {error}"));
+                let in_force = Flags::of(&matches);
+                match words[1].as_str() {
+                    "help" => assert_eq!(command, "lfctl help site"),
+                    _ => assert_eq!(in_force, flags, "`{command}`"),
+                }
+                seen += 1;
+            }
+            if let Some(command) = &remedy.command {
+                shell_words::split(command).unwrap_or_else(|error| panic!("{command}: {error}"));
+            }
+        }
+        assert!(seen > 40, "only {seen} commands");
+    }
 }

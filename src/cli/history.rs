@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::Context;
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
-use crate::appliance::Appliance;
 use crate::appliance::generation::{Comparison, Generation};
 
 /// Arguments of `lfctl history`.
@@ -19,8 +18,9 @@ pub struct Args {
 
 /// One generation as it is shown.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Row {
+pub(super) struct Row {
     #[serde(flatten)]
     generation: Generation,
     compared: Comparison,
@@ -31,7 +31,7 @@ struct Row {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
-        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        let appliance = self.name.appliance(context)?;
         let Some(state) = appliance.state()? else {
             return Err(Failure::new(
                 Kind::Failed,

@@ -1,27 +1,29 @@
 //! `lfctl install`: from a bundle to a running, proven stack.
 
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::accept::{AcceptArg, signer};
-use super::args::{BaseArg, BundleArg, NameArg};
+use super::admission::AdmissionArgs;
+use super::args::{NameArg, OfflineArg};
 use super::failure::{Failure, Kind};
+use super::open::{BaseArg, BundleArg};
+use super::recover::refuse_unfinished_restore;
 use super::signal::unless_asked_to_stop;
-use super::survey::{print_plan, secrets, survey};
+use super::survey::{secrets, survey};
 use super::update_check::judge_update_check;
-use super::{Context, changing, recover, wizard};
+use super::wizard::Wizard;
+use super::{Context, changing, prompt, recover};
 use crate::appliance::Appliance;
 use crate::appliance::state::Status;
 use crate::bundle::open::Bundle;
 use crate::change::observed::Observed;
 use crate::change::plan::Plan;
-use crate::change::runner::Purpose;
 use crate::change::{Blueprint, BringUp, SiteInput, Step as ChangeStep, install};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
-use crate::host::audit::{self, Deed};
+use crate::host::audit::{self, NewEntry};
 use crate::report::event::{Level, notice};
 use crate::stack::release::SchemaChange;
 use crate::sys::host;
@@ -35,12 +37,11 @@ pub struct Args {
     #[command(flatten)]
     name: NameArg,
     #[command(flatten)]
-    accept: AcceptArg,
+    admission: AdmissionArgs,
     #[command(flatten)]
     base: BaseArg,
-    /// Connect to nothing but the engine's socket and this host; there is no other way to install
-    #[arg(long)]
-    offline: bool,
+    #[command(flatten)]
+    offline: OfflineArg,
     /// What the operator decided; without it, the appliance's own site.toml or questions on a
     /// terminal
     #[arg(long, value_name = "FILE")]
@@ -52,11 +53,13 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        self.offline.require("install")?;
+        let appliance = self.name.to_install(context)?;
+        refuse_unfinished_restore(&appliance)?;
         let bundle = self.bundle.open(context)?;
         let before = appliance.state()?;
         let installed = before.as_ref().map(|state| state.current.bundle);
-        let exceptions = self.accept.check(context, &bundle, installed)?;
+        let exceptions = self.admission.check(context, &bundle, installed)?;
         let bases = self.base.open(&self.bundle, None, context)?;
         let site = self.site(&appliance, &bundle)?;
         let engine = Docker::connect(&context.engine).await?;
@@ -77,32 +80,18 @@ impl Args {
                 images::known(&engine, &bundle, &facts, before.as_ref()).await?,
             ),
             previous: None,
+            cold: false,
             schema_change: SchemaChange::Additive,
             secrets: secrets_now,
             before,
             reporter: context.reporter.as_ref(),
         };
         let found = survey(&change, install_plan).await?;
-        if self.dry_run {
-            print_plan(context, &found)?;
-        }
-        found.refuse_if_blocked(context)?;
-        if self.dry_run {
+        if !found.go_on(context, self.dry_run)? {
             return Ok(());
         }
         if found.plan.is_done() {
-            change.write_time_again()?;
-            notice(
-                change.reporter,
-                Level::Info,
-                "install.unchanged",
-                format!(
-                    "{} is installed as `{}` and as it should be: nothing to do",
-                    bundle.manifest().release,
-                    appliance.name()
-                ),
-            );
-            return judge_update_check(&change).await;
+            return unchanged(&mut change).await;
         }
         let _lock = appliance.lock()?;
         recover::before_change(context, &engine, &facts, &appliance).await?;
@@ -113,42 +102,16 @@ impl Args {
         let found = survey(&change, install_plan).await?;
         found.refuse()?;
         exceptions.write_down(context, &bundle)?;
-        let deed = |result: String| Deed {
-            command: "install".to_owned(),
-            bundle: Some(bundle.digest()),
-            key: Some(signer(&bundle)),
-            result,
-        };
-        let write = |deed| audit::append(&appliance.audit_path(), deed);
-        let purpose = Purpose {
-            bundle: Some(bundle.digest()),
-            release: Some(bundle.manifest().release.clone()),
-        };
-        let work = changing::run(context, &appliance, &found.plan, purpose, &mut change);
-        let result = Box::pin(work).await;
-        let audited = write(deed(
-            result
-                .as_ref()
-                .map_or_else(Failure::first_line, |()| "done".to_owned()),
-        ));
-        result.map_err(|failure| failure.of_appliance(appliance.name()))?;
-        audited?;
+        let (purpose, entry) = changing::to_bundle("install", &bundle);
+        let plan = &found.plan;
+        let logged = entry.clone();
+        changing::run_audited(context, &appliance, plan, purpose, &mut change, logged).await?;
         // Not before it is in the log that the release is installed: the
         // answer may be long in coming.
-        let judged = unless_asked_to_stop(Box::pin(judge_update_check(&change))).await;
-        let judged = judged.unwrap_or_else(|| {
-            Err(Failure::new(
-                Kind::Interrupted,
-                format!(
-                    "interrupted: {} is installed and running; the update check was not verified",
-                    bundle.manifest().release
-                ),
-            )
-            .hint("look at it with `lfctl doctor --only egress.update-check`"))
-        });
-        if let Err(failure) = judged {
-            write(deed(failure.first_line()))?;
-            return Err(failure.of_appliance(appliance.name()));
+        if let Err(failure) = update_check(&change).await {
+            let result = failure.first_line();
+            audit::append(&appliance.audit_log(), NewEntry { result, ..entry })?;
+            return Err(failure);
         }
         say_where(&change);
         Ok(())
@@ -159,22 +122,63 @@ impl Args {
         let (text, from) = match &self.site {
             Some(path) => (read_site(path)?, path.clone()),
             None if written.exists() => (read_site(&written)?, written),
-            None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => (
-                wizard::ask(&host_name())?,
-                PathBuf::from("the answers given"),
-            ),
+            None if prompt::is_possible() => {
+                let wizard = Wizard {
+                    host: &host_name(),
+                    stack: bundle.stack(),
+                    file: &written,
+                };
+                let text = wizard.ask()?;
+                // Before anything that takes long or may fail, so that no
+                // answer has to be given twice.
+                if !self.dry_run {
+                    appliance.write_site(&text)?;
+                }
+                (text, written)
+            }
             None => {
                 return Err(Failure::new(
                     Kind::Config,
                     format!("appliance `{}` has no site.toml yet", appliance.name()),
                 )
                 .hint(
-                    "write one (docs/site.md) and name it with `--site FILE`, or run on a terminal",
+                    "write one (`lfctl help site`) and name it with `--site FILE`, or run on a terminal",
                 ));
             }
         };
         Ok(SiteInput::parse(&from, text, bundle.stack())?)
     }
+}
+
+/// Says that there is nothing to do.
+async fn unchanged(change: &mut BringUp<'_, Docker>) -> Result<(), Failure> {
+    change.write_time_again()?;
+    notice(
+        change.reporter,
+        Level::Info,
+        "install.unchanged",
+        format!(
+            "{} is installed as `{}` and as it should be: nothing to do",
+            change.target.release,
+            change.appliance.name()
+        ),
+    );
+    judge_update_check(change).await
+}
+
+/// Judges the update check, unless the operator asks to stop.
+async fn update_check(change: &BringUp<'_, Docker>) -> Result<(), Failure> {
+    let judged = unless_asked_to_stop(Box::pin(judge_update_check(change))).await;
+    judged.unwrap_or_else(|| {
+        Err(Failure::new(
+            Kind::Interrupted,
+            format!(
+                "interrupted: {} is installed and running; the update check was not verified",
+                change.target.release
+            ),
+        )
+        .hint("look at it with `lfctl doctor --only egress.update-check`"))
+    })
 }
 
 /// Bytes of the largest `site.toml`.
@@ -187,9 +191,9 @@ pub(super) fn read_site(path: &Path) -> Result<String, Failure> {
     let wrong = |why: &str| {
         Failure::new(
             Kind::Config,
-            format!("{} is no site.toml: {why}", path.display()),
+            format!("{} is not a site.toml: {why}", path.display()),
         )
-        .hint("docs/site.md describes every key")
+        .hint("`lfctl help site` describes every key")
     };
     if bytes.len() as u64 > SITE_LIMIT {
         return Err(wrong("it is larger than 1 MiB"));
@@ -211,6 +215,8 @@ pub(super) fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
             .map(|state| state.status),
         Some(Status::Installed)
     ));
+    let sdks = change.target.release.sdks();
+    let sdks = sdks.map(|sdks| format!("SDKs that fit it: {sdks}"));
     let lines = [
         format!(
             "{} runs at {}",
@@ -226,7 +232,7 @@ pub(super) fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
             change.appliance.name()
         ),
     ];
-    for line in lines {
+    for line in lines.into_iter().chain(sdks) {
         notice(change.reporter, Level::Info, "install.done", line);
     }
 }

@@ -1,4 +1,4 @@
-//! `lfctl inventory`: what this host has, for whoever makes its next bundle.
+//! `lfctl inventory`: what this host has, for those who make its next bundle.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ impl Args {
             Level::Info,
             "inventory.written",
             format!(
-                "{} images; make the next bundle with `lfctl bundle create … --base {}`",
+                "{} images; make the next bundle with `--base {}`",
                 inventory.images.len(),
                 file.display()
             ),

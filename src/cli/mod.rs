@@ -3,29 +3,46 @@
 //! People read stderr, programs read stdout. Prompts live here and nowhere
 //! else, and never appear without a terminal.
 
-pub mod accept;
+pub mod admission;
+mod appliance_engine;
+pub mod apply;
 pub mod args;
+pub mod audit;
+pub mod backup;
 pub mod bundle;
 mod changing;
 pub mod completions;
+mod context;
 pub mod doctor;
+pub mod egress;
 pub mod failure;
 mod findings;
+pub mod help;
+mod hint;
 pub mod history;
 pub mod install;
+mod installed;
 pub mod inventory;
 pub mod key;
+mod lab;
 pub mod logs;
-pub mod parts;
+pub mod open;
 pub mod password;
-mod place;
+pub mod plan;
+pub mod power;
+mod prompt;
+mod prove;
 pub mod recover;
+pub mod restore;
 pub mod rollback;
 #[cfg(test)]
 mod schemas;
 mod signal;
+mod standing;
 pub mod status;
+pub mod support;
 mod survey;
+pub mod systemd;
 pub mod trust;
 pub mod uninstall;
 mod update_check;
@@ -33,26 +50,24 @@ pub mod upgrade;
 pub mod verify;
 mod wizard;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::change::release;
-use crate::engine::EngineTarget;
-use crate::host::trust::TrustStore;
-use crate::report::event::{Event, Reporter, SCHEMA, Silent};
-use crate::report::human::{Human, Quiet};
+use crate::report::event::{Event, Reporter, SCHEMA};
 use crate::report::json::JsonLines;
-use crate::sys::paths::Paths;
+pub use context::{Context, GlobalArgs};
 use failure::{Failure, Kind};
+use hint::{Flags, Hints};
+use power::Verb;
 
-/// Puts Langfuse onto hosts that have no internet, and keeps it well there.
+/// Installs and runs Langfuse on hosts without internet access.
 #[derive(Debug, Parser)]
 #[command(
     name = "lfctl",
     version,
     propagate_version = true,
+    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub struct Cli {
@@ -60,27 +75,6 @@ pub struct Cli {
     global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, clap::Args)]
-pub struct GlobalArgs {
-    /// Write data to stdout as JSON
-    #[arg(long, global = true)]
-    json: bool,
-    /// Say nothing but warnings and errors
-    #[arg(long, short, global = true)]
-    quiet: bool,
-    /// Answer yes to every question
-    #[arg(long, short = 'y', global = true)]
-    yes: bool,
-    /// Keep configuration, state and logs below DIR instead of below /
-    #[arg(long, global = true, value_name = "DIR")]
-    root: Option<PathBuf>,
-    /// Container engine: docker, podman or a local socket as `unix:///PATH`; without it, the first
-    /// that answers
-    #[arg(long, global = true, value_name = "ENGINE", env = "LFCTL_ENGINE")]
-    engine: Option<EngineTarget>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +90,8 @@ enum Command {
     Trust(trust::Command),
     /// Install Langfuse from a bundle, offline
     Install(Box<install::Args>),
+    /// Show the shortest chain of upgrades that bundles allow
+    Plan(plan::Args),
     /// Replace the running release by that of a bundle, offline; goes back by itself if it fails
     Upgrade(Box<upgrade::Args>),
     /// Go back to the generation before
@@ -108,131 +104,44 @@ enum Command {
     Inventory(inventory::Args),
     /// Check a bundle, or what runs of it
     Verify(verify::Args),
-    /// Show what is installed and how it stands
+    /// Show what is installed and whether it runs
     Status(status::Args),
-    /// Check that the appliance is well and that nothing leaves it
+    /// Show what the appliance can reach
+    #[command(subcommand)]
+    Egress(egress::Command),
+    /// Start services in order and wait until they are healthy
+    Start(power::Args),
+    /// Stop services in order; what they hold is kept, and they stay stopped after a reboot
+    Stop(power::Args),
+    /// Stop services and start them again
+    Restart(power::Args),
+    /// Apply a changed site.toml or certificate; goes back by itself if it fails
+    Apply(apply::Args),
+    /// Check that the appliance is healthy and that nothing leaves it
     Doctor(doctor::Args),
-    /// Show what a service wrote
+    /// Show what services wrote, in the order of time
     Logs(logs::Args),
+    /// Show who did what on this host, and check that the record of it is whole
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Back up an appliance while it serves, into a repository that restic reads too
+    #[command(subcommand)]
+    Backup(backup::Command),
+    /// Put an appliance back as a snapshot has it, on an empty host or on a broken one
+    Restore(Box<restore::Args>),
+    /// Collect what somebody needs who is to help, without secrets, in one file
+    SupportBundle(support::Args),
+    /// Let systemd recover at boot, and back up and examine every day
+    #[command(subcommand)]
+    Systemd(systemd::Command),
     /// Take an appliance off this host; its data stays unless --purge is given
     Uninstall(uninstall::Args),
     /// Print the completion script of a shell
     Completions(completions::Args),
-    /// Print the manual page
-    Man(completions::ManArgs),
-}
-
-/// What every command needs to know of its surroundings.
-pub struct Context {
-    /// Where configuration, state and logs live.
-    pub paths: Paths,
-    /// Where events go.
-    pub reporter: Box<dyn Reporter>,
-    /// Data goes to stdout as JSON.
-    pub json: bool,
-    /// Questions are answered with yes.
-    pub yes: bool,
-    /// Which engine to drive.
-    pub engine: EngineTarget,
-}
-
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context")
-            .field("paths", &self.paths)
-            .field("json", &self.json)
-            .field("engine", &self.engine)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Context {
-    fn new(global: GlobalArgs, streams: bool) -> Self {
-        let reporter: Box<dyn Reporter> = match (global.json, global.quiet) {
-            (true, _) if streams => Box::new(JsonLines),
-            (true, _) => Box::new(Silent),
-            (false, true) => Box::new(Quiet),
-            (false, false) => Box::new(Human::default()),
-        };
-        Self {
-            paths: paths(global.root),
-            reporter,
-            json: global.json,
-            yes: global.yes,
-            engine: global.engine.unwrap_or_default(),
-        }
-    }
-
-    /// The keys of this host, and how many of their holders have to sign.
-    fn trust_store(&self) -> Result<TrustStore, Failure> {
-        Ok(release::trust_store(&self.paths)?)
-    }
-
-    /// Writes one document to stdout: `value` as JSON with `--json`, else
-    /// `text`. A reader that went away is not a failure.
-    ///
-    /// # Errors
-    ///
-    /// Stdout cannot be written for another reason, such as a full disk.
-    pub fn print(&self, value: &impl serde::Serialize, text: &str) -> Result<(), Failure> {
-        let text = if self.json {
-            serde_json::to_string_pretty(value)
-                .map_err(|error| Failure::from_error(Kind::Bug, &error))?
-        } else {
-            text.trim_end().to_owned()
-        };
-        write_stdout(&text)
-    }
-
-    /// As [`Context::print`], but as one event of a stream: the fields of
-    /// `value` beside its name.
-    ///
-    /// # Errors
-    ///
-    /// As [`Context::print`].
-    pub fn print_event(
-        &self,
-        event: &'static str,
-        value: &impl serde::Serialize,
-        text: &str,
-    ) -> Result<(), Failure> {
-        /// An event that only this command has.
-        #[derive(serde::Serialize)]
-        struct Line<'a, T> {
-            event: &'static str,
-            #[serde(flatten)]
-            value: &'a T,
-        }
-        if !self.json {
-            return write_stdout(text.trim_end());
-        }
-        let line = serde_json::to_string(&Line { event, value })
-            .map_err(|error| Failure::from_error(Kind::Bug, &error))?;
-        write_stdout(&line)
-    }
-}
-
-fn write_stdout(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-fn paths(root: Option<PathBuf>) -> Paths {
-    if let Some(root) = root {
-        return Paths::below(&root);
-    }
-    if rustix::process::geteuid().is_root() {
-        return Paths::below(std::path::Path::new("/"));
-    }
-    let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
-    Paths::xdg(&home, |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    })
+    /// Print the manual page of a command
+    Man(help::ManArgs),
+    /// Print help on a command, or on a topic such as `site`
+    Help(help::Args),
 }
 
 impl Command {
@@ -243,6 +152,7 @@ impl Command {
             Self::Key(command) => command.name(),
             Self::Trust(command) => command.name(),
             Self::Install(_) => "install",
+            Self::Plan(_) => "plan",
             Self::Upgrade(_) => "upgrade",
             Self::Rollback(_) => "rollback",
             Self::History(_) => "history",
@@ -250,11 +160,22 @@ impl Command {
             Self::Inventory(_) => "inventory",
             Self::Verify(_) => "verify",
             Self::Status(_) => "status",
+            Self::Egress(command) => command.name(),
+            Self::Start(_) => Verb::Start.name(),
+            Self::Stop(_) => Verb::Stop.name(),
+            Self::Restart(_) => Verb::Restart.name(),
+            Self::Apply(_) => "apply",
             Self::Doctor(_) => "doctor",
             Self::Logs(_) => "logs",
+            Self::Audit(command) => command.name(),
+            Self::Backup(command) => command.name(),
+            Self::Restore(_) => "restore",
+            Self::SupportBundle(_) => "support-bundle",
+            Self::Systemd(command) => command.name(),
             Self::Uninstall(_) => "uninstall",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
+            Self::Help(_) => "help",
         }
     }
 
@@ -262,27 +183,43 @@ impl Command {
     fn streams(&self) -> bool {
         match self {
             Self::Bundle(command) => command.streams(),
-            Self::Install(_) | Self::Upgrade(_) | Self::Rollback(_) | Self::Recover(_) => true,
+            Self::Backup(command) => command.streams(),
+            Self::Install(_)
+            | Self::Upgrade(_)
+            | Self::Rollback(_)
+            | Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Apply(_)
+            | Self::Recover(_)
+            | Self::Restore(_) => true,
             Self::Uninstall(args) => !args.is_dry_run(),
+            Self::Logs(args) => args.is_following(),
             Self::Key(_)
             | Self::Trust(_)
+            | Self::Plan(_)
             | Self::Inventory(_)
             | Self::History(_)
             | Self::Verify(_)
             | Self::Status(_)
+            | Self::Egress(_)
             | Self::Doctor(_)
-            | Self::Logs(_)
+            | Self::SupportBundle(_)
+            | Self::Systemd(_)
             | Self::Completions(_)
-            | Self::Man(_) => false,
+            | Self::Man(_)
+            | Self::Help(_)
+            | Self::Audit(_) => false,
         }
     }
 
     async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
-            Self::Bundle(command) => command.run(context).await,
+            Self::Bundle(command) => Box::pin(command.run(context)).await,
             Self::Key(command) => command.run(context),
             Self::Trust(command) => command.run(context),
             Self::Install(args) => Box::pin(args.run(context)).await,
+            Self::Plan(args) => args.run(context),
             Self::Upgrade(args) => Box::pin(args.run(context)).await,
             Self::Rollback(args) => Box::pin(args.run(context)).await,
             Self::History(args) => args.run(context),
@@ -290,20 +227,53 @@ impl Command {
             Self::Inventory(args) => args.run(context).await,
             Self::Verify(args) => args.run(context).await,
             Self::Status(args) => args.run(context).await,
+            Self::Egress(command) => command.run(context),
+            Self::Start(args) => Box::pin(args.run(Verb::Start, context)).await,
+            Self::Stop(args) => Box::pin(args.run(Verb::Stop, context)).await,
+            Self::Restart(args) => Box::pin(args.run(Verb::Restart, context)).await,
+            Self::Apply(args) => Box::pin(args.run(context)).await,
             Self::Doctor(args) => args.run(context).await,
             Self::Logs(args) => args.run(context).await,
+            Self::Audit(command) => command.run(context),
+            Self::Backup(command) => Box::pin(command.run(context)).await,
+            Self::Restore(args) => Box::pin(args.run(context)).await,
+            Self::SupportBundle(args) => Box::pin(args.run(context)).await,
+            Self::Systemd(command) => command.run(context),
             Self::Uninstall(args) => args.run(context).await,
-            Self::Completions(args) => args.run(context),
-            Self::Man(args) => args.run(context),
+            Self::Completions(args) => args.run(command_line(), context),
+            Self::Man(args) => args.run(command_line(), context),
+            Self::Help(args) => args.run(command_line(), context),
         }
     }
 }
 
+/// Every command, with what ends its `--help`.
+fn command_line() -> clap::Command {
+    help::explain(Cli::command())
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = match command_line().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => match help::planned(&error) {
+            Some(failure) => {
+                failure.show();
+                return ExitCode::from(failure.kind().exit_code());
+            }
+            None => error.exit(),
+        },
+    };
+    let hints = Hints {
+        flags: Flags::of(&matches),
+        parser: Cli::command,
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let (name, streams) = (cli.command.name(), cli.command.streams());
-    let context = Context::new(cli.global, streams);
+    let context = Context::new(cli.global, streams, hints);
     if streams {
         context.reporter.event(&Event::Started {
             schema: SCHEMA,
@@ -320,7 +290,8 @@ pub fn main() -> ExitCode {
             "run the command again; if it fails again, report the message above with the output \
              of `lfctl --version`",
         ))
-        });
+        })
+        .map_err(|failure| failure.with_flags(&context.hints));
     finish(&context, streams, &result)
 }
 
@@ -360,7 +331,6 @@ fn finish(context: &Context, streams: bool, result: &Result<(), Failure>) -> Exi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_parser_is_consistent() {

@@ -1,16 +1,15 @@
 //! Passwords of secret keys: from a terminal or a file descriptor, never
 //! from an argument or the environment, which others can read.
 
-use std::io::{ErrorKind, IsTerminal, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
-use dialoguer::Password;
 use fs_err as fs;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::failure::{Failure, Kind};
-use super::uninstall::prompt_failure;
+use super::prompt;
 use crate::sign::SecretKey;
 
 /// Bytes of the longest password, as `minisign` has it.
@@ -27,36 +26,44 @@ pub struct PasswordArg {
 impl PasswordArg {
     /// The password of an existing key.
     pub(super) fn ask(&self) -> Result<SecretString, Failure> {
-        self.get(|| Password::new().with_prompt("Password of the secret key"))
+        match self.given()? {
+            Some(password) => Ok(password),
+            None => prompt::secret("Password of the secret key"),
+        }
     }
 
     /// The password of a new key.
     pub(super) fn choose(&self) -> Result<SecretString, Failure> {
-        self.get(|| {
-            Password::new()
-                .with_prompt("Password for the new secret key")
-                .with_confirmation("The same again", "the two differ")
-        })
+        if let Some(password) = self.given()? {
+            return Ok(password);
+        }
+        loop {
+            let password = prompt::secret("Password for the new secret key")?;
+            let again = prompt::secret("The same again")?;
+            if password.expose_secret() == again.expose_secret() {
+                return Ok(password);
+            }
+            writeln!(std::io::stderr(), "  the two differ; type it again")?;
+        }
     }
 
-    fn get<'a>(&self, prompt: impl FnOnce() -> Password<'a>) -> Result<SecretString, Failure> {
+    /// The password from the descriptor; `None` when somebody is to be asked.
+    fn given(&self) -> Result<Option<SecretString>, Failure> {
         if let Some(fd) = self.password_fd {
-            return from_descriptor(fd);
+            return from_descriptor(fd).map(Some);
         }
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return Err(
-                Failure::new(Kind::Usage, "a password is needed and there is no terminal")
-                    .hint("run on a terminal, or give the password with `--password-fd`"),
-            );
+        if prompt::is_possible() {
+            return Ok(None);
         }
-        prompt()
-            .interact()
-            .map(SecretString::from)
-            .map_err(prompt_failure)
+        Err(
+            Failure::new(Kind::Usage, "a password is needed and there is no terminal")
+                .hint("run on a terminal, or give the password with `--password-fd`"),
+        )
     }
 }
 
-fn from_descriptor(fd: u32) -> Result<SecretString, Failure> {
+/// The first line of an open file descriptor.
+pub(super) fn from_descriptor(fd: u32) -> Result<SecretString, Failure> {
     // Opening the link gives the same open file, without unsafe code.
     let file = fs::File::open(format!("/proc/self/fd/{fd}"))?;
     let line = first_line(file.take(LONGEST))?;
@@ -73,7 +80,7 @@ fn from_descriptor(fd: u32) -> Result<SecretString, Failure> {
     }
 }
 
-/// Reads to the end of the line and no further: whoever writes it may keep
+/// Reads to the end of the line and no further: its writer may keep
 /// the pipe open.
 fn first_line(mut source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(Vec::with_capacity(usize::try_from(LONGEST).unwrap_or(0)));
@@ -96,7 +103,7 @@ fn first_line(mut source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
 /// Reads a secret key file, asking for its password only when it has one.
 pub(super) fn read_secret_key(file: &Path, password: &PasswordArg) -> Result<SecretKey, Failure> {
     let text = SecretString::from(fs::read_to_string(file)?);
-    let text = secrecy::ExposeSecret::expose_secret(&text);
+    let text = text.expose_secret();
     if !SecretKey::is_protected(text) {
         return Ok(SecretKey::parse(text, None)?);
     }

@@ -6,13 +6,16 @@ use super::survey::secrets;
 use super::{Context, changing};
 use crate::appliance::Appliance;
 use crate::appliance::journal::{OnBreak, Unfinished};
+use crate::appliance::state::{State, Status};
+use crate::change::backup::Backup;
 use crate::change::plan::Plan;
 use crate::change::recover::{self, Recovery};
 use crate::change::runner::{Interrupt, Purpose, Runner};
 use crate::change::{Blueprint, BringUp, Step};
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts};
-use crate::host::audit::{self, Deed};
+use crate::host::audit::{self, NewEntry};
+use crate::host::firewall::Firewall;
 use crate::report::event::{Level, notice};
 use crate::stack::release::SchemaChange;
 
@@ -25,14 +28,13 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        let appliance = self.name.appliance(context)?;
         let _lock = appliance.lock()?;
+        restore_firewall(context, &appliance)?;
         let Some(run) = appliance.journal().unfinished()? else {
-            say(
-                context,
-                "recover.nothing",
-                "no change broke off: nothing to do",
-            );
+            let looked = context.looked_in(&appliance.dir(), "lfctl recover");
+            let text = format!("no change broke off: nothing to do; {looked}");
+            say(context, "recover.nothing", &text);
             return Ok(());
         };
         if run.on_break == OnBreak::Resume && !run.committed {
@@ -40,19 +42,40 @@ impl Args {
             let failure = Failure::new(
                 Kind::Interrupted,
                 format!(
-                    "the {} of `{name}` broke off and goes on where it stopped",
+                    "the {} of `{name}` broke off and continues where it stopped",
                     run.command
                 ),
             );
             return Err(failure.hint(match run.command.as_str() {
-                "uninstall" => format!("run it again: `lfctl uninstall --name {name}`"),
+                command @ ("uninstall" | "start" | "stop") => {
+                    format!("run it again: `lfctl {command} --name {name}`")
+                }
+                "restore" => {
+                    format!("run it again: `lfctl restore --from DIR --name {name} BUNDLE`")
+                }
+                "upgrade" => {
+                    format!("run it again: `lfctl upgrade --offline --stage --name {name} BUNDLE`")
+                }
                 _ => format!("run it again: `lfctl install --offline --name {name} BUNDLE`"),
             }));
         }
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
-        before_change(context, &engine, &facts, &appliance).await
+        before_change(context, &engine, &facts, &appliance).await?;
+        Ok(())
     }
+}
+
+/// Puts back what a reboot, or a reload of the host's firewall, removed.
+fn restore_firewall(context: &Context, appliance: &Appliance) -> Result<(), Failure> {
+    let state = appliance.state()?;
+    let is_installed = state.is_some_and(|state| state.status == Status::Installed);
+    let restored = is_installed && Firewall::of(appliance.name()).restore()?;
+    if restored {
+        let text = "the host's firewall drops new connections of the gateway again";
+        say(context, "recover.firewall", text);
+    }
+    Ok(())
 }
 
 fn say(context: &Context, code: &str, text: impl Into<String>) {
@@ -60,7 +83,8 @@ fn say(context: &Context, code: &str, text: impl Into<String>) {
 }
 
 /// Finishes or undoes what an upgrade or a rollback left behind. An install or
-/// an uninstall that broke off is left to that command.
+/// an uninstall that broke off is left to that command. Returns the command
+/// that had been committed, if it is finished now.
 ///
 /// # Errors
 ///
@@ -70,7 +94,7 @@ pub(super) async fn before_change<E: ContainerEngine>(
     engine: &E,
     facts: &EngineFacts,
     appliance: &Appliance,
-) -> Result<(), Failure> {
+) -> Result<Option<String>, Failure> {
     // Boxed: it is as large as any change, and part of most of them.
     Box::pin(take_up(context, engine, facts, appliance)).await
 }
@@ -80,14 +104,19 @@ async fn take_up<E: ContainerEngine>(
     engine: &E,
     facts: &EngineFacts,
     appliance: &Appliance,
-) -> Result<(), Failure> {
+) -> Result<Option<String>, Failure> {
     let Some(state) = appliance.state()? else {
-        return Ok(());
+        return Ok(None);
     };
     let recovery = recover::decide(appliance, &state)?;
-    if let Recovery::Nothing = recovery {
-        return Ok(());
-    }
+    let recovery = match recovery {
+        Recovery::Nothing => return Ok(None),
+        Recovery::UndoBackup(run) => {
+            undo_backup(context, engine, appliance, state, &run).await?;
+            return Ok(None);
+        }
+        other => other,
+    };
     let target = Blueprint::of_generation(appliance, &state.current)?;
     let mut change = BringUp {
         engine,
@@ -100,28 +129,59 @@ async fn take_up<E: ContainerEngine>(
         secrets: secrets(appliance, &target.stack, &target.site)?,
         previous: Some(target.clone()),
         target,
+        cold: false,
         schema_change: SchemaChange::Additive,
         before: Some(state.clone()),
         reporter: context.reporter.as_ref(),
     };
     let result = match recovery {
-        Recovery::ClearUp { plan, previous } => {
+        Recovery::ClearUp {
+            command,
+            plan,
+            previous,
+        } => {
             change.previous = previous.map(|previous| *previous);
-            clear_up(context, &plan, &mut change).await
+            let result = clear_up(context, &plan, &mut change).await;
+            result.map(|()| Some(command))
         }
-        Recovery::Undo(run) => undo(context, &run, &mut change).await,
-        Recovery::Nothing => Ok(()),
+        Recovery::Undo(run) => undo(context, &run, &mut change).await.map(|()| None),
+        Recovery::Nothing | Recovery::UndoBackup(_) => Ok(None),
     };
-    let deed = Deed {
+    let entry = NewEntry {
         command: "recover".to_owned(),
         bundle: Some(state.current.bundle),
         key: state.current.key.clone(),
         result: result
             .as_ref()
-            .map_or_else(Failure::first_line, |()| "done".to_owned()),
+            .map_or_else(Failure::first_line, |_| "done".to_owned()),
     };
-    audit::append(&appliance.audit_path(), deed)?;
+    audit::append(&appliance.audit_log(), entry)?;
     result
+}
+
+async fn undo_backup<E: ContainerEngine>(
+    context: &Context,
+    engine: &E,
+    appliance: &Appliance,
+    state: State,
+    run: &Unfinished,
+) -> Result<(), Failure> {
+    let (journal, interrupt) = (appliance.journal(), Interrupt::default());
+    let runner = Runner {
+        journal: &journal,
+        reporter: context.reporter.as_ref(),
+        interrupt: &interrupt,
+    };
+    let secrets = appliance.secrets()?.unwrap_or_default();
+    let mut backup = Backup::new(engine, appliance, state, secrets, None);
+    runner.undo_unfinished(run, &mut backup).await?;
+    let text = if run.committed {
+        "the backup that broke off had written its snapshot; what it left behind is removed"
+    } else {
+        "the backup that broke off is undone: the worker runs, and no snapshot was written"
+    };
+    say(context, "recover.undone", text);
+    Ok(())
 }
 
 async fn undo<E: ContainerEngine>(
@@ -162,4 +222,30 @@ async fn clear_up<E: ContainerEngine>(
         format!("the change that broke off is finished: {release} runs"),
     );
     Ok(())
+}
+
+/// Whether a restore broke off behind its commit: what it restored runs.
+pub(super) fn is_committed_restore(appliance: &Appliance) -> Result<bool, Failure> {
+    let Some(state) = appliance.state()? else {
+        return Ok(false);
+    };
+    let recovery = recover::decide(appliance, &state)?;
+    Ok(matches!(recovery, Recovery::ClearUp { command, .. } if command == "restore"))
+}
+
+/// Whether a restore broke off before its commit.
+pub(super) fn is_unfinished_restore(appliance: &Appliance) -> Result<bool, Failure> {
+    let unfinished = appliance.journal().unfinished()?;
+    Ok(unfinished.is_some_and(|run| run.command == "restore" && !run.committed))
+}
+
+/// Refuses to go on where a restore broke off: half of the data is no data.
+pub(super) fn refuse_unfinished_restore(appliance: &Appliance) -> Result<(), Failure> {
+    if !is_unfinished_restore(appliance)? {
+        return Ok(());
+    }
+    let name = appliance.name();
+    let message = format!("a restore of `{name}` broke off, and its data is not whole");
+    let hint = format!("run it again: `lfctl restore --from DIR --name {name} BUNDLE`");
+    Err(Failure::new(Kind::Interrupted, message).hint(hint))
 }

@@ -1,6 +1,6 @@
 //! The JSON schemas of what `--json` prints, held against `docs/schemas`.
 //!
-//! A schema carries the version of its document. Whoever changes a type sees
+//! A schema carries the version of its document. Who changes a type sees
 //! the difference here; `LFCTL_UPDATE_SCHEMAS=1 cargo test schemas` writes it.
 
 use std::borrow::Cow;
@@ -14,9 +14,12 @@ use serde_json::Value;
 use crate::bundle::delta::{self, Inventory};
 use crate::bundle::diff::Difference;
 use crate::bundle::receipt::{self, Receipt};
+use crate::change::uninstall::Removal;
+use crate::check::{Examination, airgap, lab};
 use crate::oci::digest::Digest;
 use crate::report::event::{self, Event};
-use crate::sign::KeyId;
+use crate::repository::{Pruned, Retained};
+use crate::sign::{IntroducedKey, KeyId, TrustStatement};
 use crate::sys::versioned::Writer;
 
 macro_rules! text_schema {
@@ -35,6 +38,7 @@ macro_rules! text_schema {
 
 text_schema!(Digest, "Digest", "^sha256:[0-9a-f]{64}$");
 text_schema!(KeyId, "KeyId", "^[0-9A-F]{16}$");
+text_schema!(IntroducedKey, "PublicKey", "^[0-9A-Za-z+/]+=*$");
 text_schema!(Writer, "Writer", "^[0-9]+\\.[0-9]+\\.[0-9]+");
 
 /// One line of a command that streams.
@@ -85,7 +89,52 @@ fn published() -> Vec<(String, Schema)> {
         (name("diff", 1), schema_for!(Difference)),
         (name("key", 1), schema_for!(super::key::Shown)),
         (name("trust-list", 1), schema_for!(Vec<super::trust::Entry>)),
+        (name("trust-key", 1), schema_for!(super::trust::Entry)),
+        (
+            name("trust-require", 1),
+            schema_for!(super::trust::Required),
+        ),
+        (name("trust-statement", 1), schema_for!(TrustStatement)),
+        (
+            name("bundle-sign", 1),
+            schema_for!(super::bundle::Countersigned),
+        ),
+        (name("bundle-split", 1), schema_for!(super::bundle::Parted)),
+        (name("backup-list", 1), schema_for!(Vec<super::backup::Row>)),
+        (name("airgap", airgap::SCHEMA), schema_for!(airgap::Proof)),
+        (name("egress-lab", lab::SCHEMA), schema_for!(lab::Lab)),
+        (
+            name("backup-verify", 1),
+            schema_for!(super::backup::Verified),
+        ),
+        (name("backup-prune", 1), schema_for!(Pruned)),
+        (name("backup-prune-plan", 1), schema_for!(Vec<Retained>)),
+        (name("history", 1), schema_for!(Vec<super::history::Row>)),
+        (
+            name("verify-running", 1),
+            schema_for!(super::verify::Report),
+        ),
+        (name("uninstall-plan", 1), schema_for!(Removal)),
+        (name("egress", 1), schema_for!(super::egress::Listed)),
         (name("status", 1), schema_for!(Vec<super::status::Report>)),
+        (name("doctor", 1), schema_for!(Examination)),
+        (name("plan", 1), schema_for!(super::plan::Planned)),
+        (
+            name("support-bundle", 1),
+            schema_for!(super::support::Written),
+        ),
+        (name("systemd", 1), schema_for!(super::systemd::Printed)),
+        (
+            name("doctor-list", 1),
+            schema_for!(Vec<super::doctor::Listed>),
+        ),
+        (name("inspect", 1), schema_for!(super::bundle::Inspection)),
+        (name("logs", 1), schema_for!(Vec<super::logs::Line>)),
+        (
+            name("audit-verify", 1),
+            schema_for!(Vec<super::audit::Verified>),
+        ),
+        (name("audit-show", 1), schema_for!(Vec<super::audit::Shown>)),
     ]
 }
 

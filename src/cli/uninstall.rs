@@ -1,17 +1,16 @@
 //! `lfctl uninstall`: takes an appliance off this host.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
-use super::{Context, changing, place};
+use super::{Context, appliance_engine, changing, prompt};
 use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
 use crate::change::runner::Purpose;
 use crate::change::uninstall::{self, Removal, Uninstall};
 use crate::engine::docker::Docker;
-use crate::host::audit::{self, Deed};
+use crate::host::audit::NewEntry;
 
 /// Arguments of `lfctl uninstall`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +38,7 @@ impl Args {
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        let appliance = self.name.appliance(context)?;
         let engine = Docker::connect(&context.engine).await?;
         let (state, removal) = self.look(&engine, &appliance).await?;
         if self.dry_run {
@@ -63,24 +62,13 @@ impl Args {
             appliance: &appliance,
             state,
         };
-        let work = changing::run(context, &appliance, &plan, purpose, &mut actions);
-        let result = Box::pin(work).await;
-        let deed = Deed {
-            command: if self.purge {
-                "uninstall --purge"
-            } else {
-                "uninstall"
-            }
-            .to_owned(),
+        let command = ["uninstall", "uninstall --purge"][usize::from(self.purge)];
+        let entry = NewEntry {
+            command: command.to_owned(),
             bundle,
-            key: None,
-            result: result
-                .as_ref()
-                .map_or_else(Failure::first_line, |()| "done".to_owned()),
+            ..NewEntry::default()
         };
-        let audited = audit::append(&appliance.audit_path(), deed);
-        result?;
-        Ok(audited?)
+        changing::run_audited(context, &appliance, &plan, purpose, &mut actions, entry).await
     }
 
     /// What is recorded, and what there is to remove.
@@ -102,7 +90,7 @@ impl Args {
                 .hint("if that record is lost, remove them with `--without-record`"));
             }
             Some(state) if !self.without_record => {
-                let checked = place::check(name, state, engine).await;
+                let checked = appliance_engine::check(name, state, engine).await;
                 checked.map_err(|failure| {
                     failure.hint("if that engine is gone for good, add `--without-record`")
                 })?;
@@ -143,7 +131,7 @@ impl Args {
         if context.yes {
             return Ok(());
         }
-        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        if !prompt::is_possible() {
             return Err(Failure::new(
                 Kind::Usage,
                 "uninstall asks before it removes anything, and there is no terminal",
@@ -160,21 +148,14 @@ impl Args {
             );
         }
         let agreed = if self.purge {
-            let typed: String = dialoguer::Input::new()
-                .with_prompt(format!(
-                    "All data of `{0}` will be lost. Type its name to go on",
-                    appliance.name()
-                ))
-                .allow_empty(true)
-                .interact_text()
-                .map_err(prompt_failure)?;
-            typed == appliance.name()
+            let question = format!(
+                "All data of `{0}` will be lost. Type its name to continue",
+                appliance.name()
+            );
+            prompt::ask(&question, None, |typed| Ok(typed == appliance.name()))?
         } else {
-            dialoguer::Confirm::new()
-                .with_prompt(format!("Uninstall `{}`? Its data stays", appliance.name()))
-                .default(false)
-                .interact()
-                .map_err(prompt_failure)?
+            let question = format!("Uninstall `{}`? Its data stays", appliance.name());
+            prompt::confirm(&question, false)?
         };
         if agreed {
             Ok(())
@@ -187,11 +168,6 @@ impl Args {
     }
 }
 
-pub(super) fn prompt_failure(error: dialoguer::Error) -> Failure {
-    let dialoguer::Error::IO(error) = error;
-    Failure::from(error)
-}
-
 fn describe(removal: &Removal) -> String {
     let mut text = String::new();
     let mut list = |what: &str, names: &[String]| {
@@ -202,6 +178,12 @@ fn describe(removal: &Removal) -> String {
     list("containers", &removal.containers);
     list("networks", &removal.networks);
     list("images", &removal.tags);
+    let units: Vec<_> = removal
+        .units
+        .iter()
+        .map(|unit| unit.display().to_string())
+        .collect();
+    list("units", &units);
     if removal.purge {
         list("volumes", &removal.volumes);
         text.push_str("purged      configuration, state and secrets\n");

@@ -4,7 +4,7 @@ use super::failure::{Failure, Kind};
 use crate::change::{BringUp, update_check};
 use crate::engine::ContainerEngine;
 use crate::langfuse::UpdateVerdict;
-use crate::report::event::{Level, Outcome, Step, notice};
+use crate::report::event::{Level, Step, StepStatus, notice};
 
 /// The mission's own question, asked of what was just installed.
 pub(super) async fn judge_update_check<E: ContainerEngine>(
@@ -18,10 +18,10 @@ pub(super) async fn judge_update_check<E: ContainerEngine>(
     let check = update_check(change).await?;
     let detail = format!("{}, {} ms", check.verdict, check.elapsed_ms);
     if check.verdict == UpdateVerdict::Graceful {
-        step.finish(Outcome::Done, Some(detail));
+        step.finish(StepStatus::Done, Some(detail));
         return Ok(());
     }
-    step.finish(Outcome::Failed, Some(detail));
+    step.finish(StepStatus::Failed, Some(detail));
     if let UpdateVerdict::Slow | UpdateVerdict::Unproven = check.verdict {
         notice(
             change.reporter,

@@ -3,26 +3,31 @@
 
 use std::path::PathBuf;
 
-use super::accept::{AcceptArg, signer};
-use super::args::{BaseArg, BundleArg, NameArg};
-use super::failure::{Failure, Kind};
+use jiff::{SignedDuration, Zoned};
+
+use super::admission::{AdmissionArgs, Exceptions};
+use super::args::{NameArg, OfflineArg};
+use super::backup::before_upgrade::{BackupFirst, Planned};
+use super::failure::Failure;
 use super::install::{read_site, say_where};
-use super::survey::{print_plan, secrets, survey};
+use super::installed::installed;
+use super::open::{BaseArg, BundleArg};
+use super::survey::{Survey, secrets, survey};
 use super::update_check::judge_update_check;
 use super::{Context, changing, recover};
 use crate::appliance::Appliance;
 use crate::appliance::journal::OnBreak;
-use crate::appliance::state::{State, Status};
+use crate::bundle::manifest::UpgradeWay;
 use crate::bundle::open::Bundle;
+use crate::change::leftovers::Leftovers;
 use crate::change::observed::Observed;
 use crate::change::plan::{Phase, Plan};
-use crate::change::runner::Purpose;
-use crate::change::upgrade::{self, Leftovers};
+use crate::change::upgrade::{self, Cold};
 use crate::change::{Blueprint, BringUp, SiteInput, Step};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
-use crate::host::audit::{self, Deed};
 use crate::report::event::{Level, notice};
+use crate::stack::release::SchemaChange;
 use crate::transfer::plan as images;
 
 /// Arguments of `lfctl upgrade`.
@@ -33,18 +38,22 @@ pub struct Args {
     #[command(flatten)]
     name: NameArg,
     #[command(flatten)]
-    accept: AcceptArg,
+    admission: AdmissionArgs,
     #[command(flatten)]
     base: BaseArg,
-    /// Connect to nothing but the engine's socket and this host; there is no other way to upgrade
-    #[arg(long)]
-    offline: bool,
+    #[command(flatten)]
+    backup: BackupFirst,
+    #[command(flatten)]
+    offline: OfflineArg,
     /// Use this site.toml instead of the one in force
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
     /// Verify and load everything, and end before anything that serves is touched
     #[arg(long)]
     stage: bool,
+    /// Stop everything while the databases are migrated, also where the bundle does not ask for it
+    #[arg(long)]
+    cold: bool,
     /// Print the plan, with bytes per filesystem and expected seconds, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -52,7 +61,8 @@ pub struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let appliance = Appliance::named(&context.paths, &self.name.name)?;
+        self.offline.require("upgrade")?;
+        let appliance = self.name.appliance(context)?;
         let bundle = self.bundle.open(context)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
@@ -62,20 +72,18 @@ impl Args {
         }
         let before = installed(&appliance)?;
         if before.current.bundle == bundle.digest() {
-            notice(
-                context.reporter.as_ref(),
-                Level::Info,
-                "upgrade.unchanged",
-                format!("{} runs already from this bundle", before.current.release),
-            );
+            let text = format!("{} runs already from this bundle", before.current.release);
+            say(context, "upgrade.unchanged", text);
             return Ok(());
         }
-        let exceptions = self.accept.check(context, &bundle, None)?;
+        let exceptions = self.admission.check(context, &bundle, None)?;
         let bases = self.base.open(&self.bundle, None, context)?;
         let site = self.site(&appliance, &bundle)?;
         let previous = Blueprint::of_generation(&appliance, &before.current)?;
         let (from, to) = (&before.current.release, &bundle.manifest().release);
-        let (_, schema_change) = bundle.manifest().upgrade.path(&from.version, &to.version);
+        let (way, schema_change) = bundle.manifest().upgrade.path(&from.version, &to.version);
+        let cold =
+            self.cold || way == UpgradeWay::Cold || schema_change == SchemaChange::Destructive;
         let mut change = BringUp {
             engine: &engine,
             facts: &facts,
@@ -92,56 +100,69 @@ impl Args {
                 images::known(&engine, &bundle, &facts, Some(&before)).await?,
             ),
             previous: Some(previous),
+            cold,
             schema_change,
             before: Some(before),
             reporter: context.reporter.as_ref(),
         };
-        let generations = appliance.generations()?;
+        let leftovers = change.leftovers()?;
         let found = survey(&change, |change, observed| {
-            self.plan(change, observed, &generations)
+            self.plan(change, observed, &leftovers)
         })
         .await?;
-        if self.dry_run {
-            print_plan(context, &found)?;
+        self.carry_out(context, &bundle, exceptions, found, &mut change)
+            .await
+    }
+
+    /// The backup and the upgrade, unless something speaks against them.
+    async fn carry_out(
+        &self,
+        context: &Context,
+        bundle: &Bundle,
+        exceptions: Exceptions,
+        mut found: Survey,
+        change: &mut BringUp<'_, Docker>,
+    ) -> Result<(), Failure> {
+        let backup = self.plan_backup(change).await?;
+        found.backup = backup.as_ref().map(|backup| backup.plan.clone());
+        let goes_on = found.go_on(context, self.dry_run)?;
+        if backup.is_none() && !self.stage {
+            self.backup.go_without(context, change.schema_change)?;
         }
-        found.refuse_if_blocked(context)?;
-        if self.dry_run {
+        if !goes_on {
             return Ok(());
         }
-        exceptions.write_down(context, &bundle)?;
-        let purpose = Purpose {
-            bundle: Some(bundle.digest()),
-            release: Some(bundle.manifest().release.clone()),
-        };
-        let work = changing::run(context, &appliance, &found.plan, purpose, &mut change);
-        let result = Box::pin(work).await;
-        let deed = Deed {
-            command: if self.stage {
-                "upgrade --stage"
-            } else {
-                "upgrade"
+        exceptions.write_down(context, bundle)?;
+        if let (Some(backup), Some(before)) = (backup, &change.before) {
+            let (engine, appliance) = (change.engine, change.appliance);
+            backup.write(context, engine, appliance, before).await?;
+        }
+        let command = ["upgrade", "upgrade --stage"][usize::from(self.stage)];
+        let (purpose, entry) = changing::to_bundle(command, bundle);
+        let (appliance, plan) = (change.appliance, &found.plan);
+        changing::run_audited(context, appliance, plan, purpose, change, entry).await?;
+        self.end(context, change).await
+    }
+
+    /// The backup that comes first; staging touches nothing that one is for.
+    async fn plan_backup(&self, change: &BringUp<'_, Docker>) -> Result<Option<Planned>, Failure> {
+        match &change.before {
+            Some(before) if !self.stage => {
+                let (engine, appliance) = (change.engine, change.appliance);
+                self.backup.plan(engine, appliance, before).await
             }
-            .to_owned(),
-            bundle: Some(bundle.digest()),
-            key: Some(signer(&bundle)),
-            result: result
-                .as_ref()
-                .map_or_else(Failure::first_line, |()| "done".to_owned()),
-        };
-        let audited = audit::append(&appliance.audit_path(), deed);
-        result.map_err(|failure| failure.of_appliance(appliance.name()))?;
-        audited?;
+            _ => Ok(None),
+        }
+    }
+
+    async fn end(&self, context: &Context, change: &BringUp<'_, Docker>) -> Result<(), Failure> {
         if self.stage {
-            notice(
-                context.reporter.as_ref(),
-                Level::Info,
-                "upgrade.staged",
-                "everything is loaded; run the same command without `--stage` to switch",
-            );
+            let text = "everything is loaded; run the same command without `--stage` to switch";
+            say(context, "upgrade.staged", text);
             return Ok(());
         }
-        judge_update_check(&change).await?;
-        say_where(&change);
+        judge_update_check(change).await?;
+        say_where(change);
         Ok(())
     }
 
@@ -149,19 +170,26 @@ impl Args {
         &self,
         change: &BringUp<'_, E>,
         observed: &Observed,
-        generations: &[crate::appliance::generation::Generation],
+        leftovers: &Leftovers,
     ) -> Plan<Step> {
         let target = &change.target;
-        let leftovers = match &change.previous {
-            Some(previous) => Leftovers::of(
-                &previous.stack,
-                &target.stack,
-                [&previous.images, &target.images],
-                generations,
-            ),
-            None => Leftovers::default(),
+        let plan_until = |until: &str| {
+            let (Some(before), true) = (&change.before, change.cold) else {
+                return upgrade::plan(&target.stack, observed, leftovers, None);
+            };
+            let cold = Cold {
+                previous: &before.stack,
+                generation: before.current.number,
+                until,
+            };
+            upgrade::plan(&target.stack, observed, leftovers, Some(cold))
         };
-        let mut plan = upgrade::plan(&target.stack, observed, &leftovers);
+        let mut plan = plan_until("");
+        if change.cold {
+            let seconds = i64::try_from(plan.downtime()).unwrap_or(i64::MAX);
+            let until = Zoned::now().saturating_add(SignedDuration::from_secs(seconds));
+            plan = plan_until(&until.strftime("%H:%M %Z").to_string());
+        }
         if self.stage {
             plan.on_break = OnBreak::Resume;
             plan.steps.retain(|planned| planned.phase == Phase::Stage);
@@ -176,22 +204,6 @@ impl Args {
     }
 }
 
-/// What is installed, if it is as a whole.
-pub(super) fn installed(appliance: &Appliance) -> Result<State, Failure> {
-    let name = appliance.name();
-    match appliance.state()? {
-        Some(state) if state.status == Status::Installed => Ok(state),
-        Some(state) if state.status == Status::Installing => Err(Failure::new(
-            Kind::Blocked,
-            format!("the install of `{name}` has not reached its end"),
-        )
-        .hint(format!(
-            "finish it with the bundle it was begun with: `lfctl install --offline --name {name} BUNDLE`"
-        ))),
-        _ => Err(Failure::new(
-            Kind::Blocked,
-            format!("no appliance `{name}` is installed on this host"),
-        )
-        .hint("`lfctl status` lists those that are")),
-    }
+fn say(context: &Context, code: &str, text: impl Into<String>) {
+    notice(context.reporter.as_ref(), Level::Info, code, text);
 }

@@ -4,18 +4,20 @@ use comfy_table::{Table, TableStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Context;
 use super::args::NameArg;
 use super::bundle::VerifyArgs;
 use super::failure::{Failure, Kind};
-use super::parts::Depth;
+use super::open::Depth;
 use super::status::word;
+use super::{Context, appliance_engine};
 use crate::appliance::Appliance;
+use crate::appliance::state::State;
 use crate::bundle::manifest::Release;
-use crate::bundle::open::Bundle;
+use crate::bundle::open::{KeptHead, OpenError};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::Docker;
 use crate::facts::running::{Comparison, compare};
+use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
 use crate::sign::KeyId;
 
@@ -24,7 +26,8 @@ use crate::sign::KeyId;
 pub struct Args {
     #[command(flatten)]
     verify: VerifyArgs,
-    /// Hold what the engine holds and runs now against the bundle, instead of reading all of it
+    /// Compare what the engine holds and runs now with the bundle, or without BUNDLE with what was
+    /// kept of it at install
     #[arg(long, conflicts_with = "receipt")]
     running: bool,
     #[command(flatten)]
@@ -32,8 +35,9 @@ pub struct Args {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Report {
+pub(super) struct Report {
     appliance: String,
     release: Release,
     /// Digest of the bundle's `index.json`.
@@ -55,9 +59,14 @@ impl Args {
         if !self.running {
             return self.verify.run(context);
         }
-        let bundle = self.verify.which.open(Depth::Head, context)?;
+        let appliance = self.name.appliance(context)?;
+        let state = appliance.state()?;
+        let signed = self.signed(context, &appliance, state.as_ref())?;
         let engine = Docker::connect(&context.engine).await?;
-        let report = report(&engine, context, &self.name.name, &bundle).await?;
+        if let Some(state) = &state {
+            appliance_engine::check(appliance.name(), state, &engine).await?;
+        }
+        let report = report(&engine, appliance.name(), state, signed).await?;
         context.print(&report, &text(&report))?;
         if report.differences > 0 {
             let message = format!("{} differences from the bundle", report.differences);
@@ -65,31 +74,61 @@ impl Args {
         }
         Ok(())
     }
+
+    /// What was signed: the bundle that is named, or else the head that was
+    /// kept when the release was installed.
+    fn signed(
+        &self,
+        context: &Context,
+        appliance: &Appliance,
+        state: Option<&State>,
+    ) -> Result<KeptHead, Failure> {
+        let which = &self.verify.bundle;
+        let current = state.map(|state| &state.current);
+        let kept = current.map(|current| appliance.head_path(current));
+        if !which.is_named()
+            && let (Some(kept), Some(current)) = (kept.filter(|path| path.exists()), current)
+        {
+            let archive = Archive::open(&kept).map_err(OpenError::from)?;
+            // What was installed without a signature has none to check.
+            let store = match current.key {
+                Some(_) => which.signers(context)?,
+                None => None,
+            };
+            let head = KeptHead::open(&archive, store.as_ref())?;
+            if head.digest == current.bundle {
+                return Ok(head);
+            }
+            let message = format!("{} is not of the bundle that was installed", kept.display());
+            return Err(Failure::new(Kind::NotTrusted, message)
+                .hint("name the bundle: `lfctl verify --running BUNDLE`"));
+        }
+        let bundle = which.open(Depth::Head, context)?;
+        Ok(KeptHead {
+            manifest: bundle.manifest().clone(),
+            stack: bundle.stack().clone(),
+            digest: bundle.digest(),
+            key_id: bundle.key_id(),
+        })
+    }
 }
 
 async fn report(
     engine: &Docker,
-    context: &Context,
     name: &str,
-    bundle: &Bundle,
+    state: Option<State>,
+    signed: KeptHead,
 ) -> Result<Report, Failure> {
     let facts = engine.facts().await?;
-    let state = Appliance::named(&context.paths, name)?.state()?;
     let recorded = state.as_ref().map(|state| state.current.images.clone());
-    let comparison = compare(
-        engine,
-        &facts,
-        name,
-        bundle.manifest(),
-        bundle.stack(),
-        &recorded.unwrap_or_default(),
-    )
-    .await?;
+    let (manifest, stack) = (&signed.manifest, &signed.stack);
+    let recorded = recorded.unwrap_or_default();
+    let comparison = compare(engine, &facts, name, manifest, stack, &recorded).await?;
     Ok(Report {
         appliance: name.to_owned(),
-        release: bundle.manifest().release.clone(),
-        bundle: bundle.digest(),
-        key_id: bundle.key_id(),
+        release: signed.manifest.release,
+        bundle: signed.digest,
+        key_id: signed.key_id,
         installed_from: state.map(|state| state.current.bundle),
         differences: comparison.differences(),
         comparison,
@@ -116,7 +155,7 @@ fn text(report: &Report) -> String {
     let Comparison { images, services } = &report.comparison;
     for image in images {
         let verdict = word(&image.verdict);
-        table.add_row([image.reference.clone(), verdict, image.config.to_string()]);
+        table.add_row([image.reference.clone(), verdict, image.id.clone()]);
     }
     for service in services {
         let image = service.image.clone().unwrap_or_else(|| "-".to_owned());

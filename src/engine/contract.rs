@@ -18,7 +18,6 @@ pub type LoadBody = BoxStream<'static, Result<Bytes, std::io::Error>>;
 /// command prints.
 pub type SaveBody = BoxStream<'static, Result<Bytes, EngineError>>;
 
-/// Images.
 #[expect(
     async_fn_in_trait,
     reason = "used as a generic on one thread, so neither boxing nor Send bounds are wanted"
@@ -44,7 +43,6 @@ pub trait Images {
     async fn untag(&self, reference: &str) -> Result<(), EngineError>;
 }
 
-/// Networks and volumes.
 #[expect(
     async_fn_in_trait,
     reason = "used as a generic on one thread, so neither boxing nor Send bounds are wanted"
@@ -52,7 +50,7 @@ pub trait Images {
 pub trait NetworksAndVolumes {
     /// Networks with this appliance's label.
     async fn networks(&self, appliance: &str) -> Result<Vec<Resource>, EngineError>;
-    /// The network of this name, whoever owns it.
+    /// The network of this name, also another one's.
     async fn network(&self, name: &str) -> Result<Option<Resource>, EngineError>;
     /// Makes a network.
     async fn create_network(&self, spec: &NetworkSpec) -> Result<(), EngineError>;
@@ -61,7 +59,7 @@ pub trait NetworksAndVolumes {
 
     /// Volumes with this appliance's label.
     async fn volumes(&self, appliance: &str) -> Result<Vec<Resource>, EngineError>;
-    /// The volume of this name, whoever owns it.
+    /// The volume of this name, also another one's.
     async fn volume(&self, name: &str) -> Result<Option<Resource>, EngineError>;
     /// Makes a volume.
     async fn create_volume(&self, name: &str, owner: &Owner) -> Result<(), EngineError>;
@@ -77,7 +75,7 @@ pub trait NetworksAndVolumes {
 pub trait Containers {
     /// Containers with this appliance's label, running or not.
     async fn containers(&self, appliance: &str) -> Result<Vec<Container>, EngineError>;
-    /// The container of this name, whoever owns it.
+    /// The container of this name, also another one's.
     async fn container(&self, name: &str) -> Result<Option<Container>, EngineError>;
     /// Makes a container and connects it to its networks; does not start it.
     async fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError>;
@@ -97,6 +95,8 @@ pub trait Containers {
     async fn signal(&self, container: &str, signal: &str) -> Result<(), EngineError>;
     /// Removes a container, killing it first. Gone already is not an error.
     async fn remove(&self, container: &str) -> Result<(), EngineError>;
+    /// Gives a container another name; whatever it does goes on.
+    async fn rename(&self, container: &str, name: &str) -> Result<(), EngineError>;
     /// Waits for the end of a container and returns its exit code.
     async fn wait(&self, container: &str) -> Result<i64, EngineError>;
 }
@@ -110,6 +110,14 @@ pub trait ExecAndLogs {
     /// The last `tail` lines of both output streams, since `since` (Unix
     /// seconds) where given.
     async fn logs(
+        &self,
+        container: &str,
+        tail: usize,
+        since: Option<i64>,
+    ) -> Result<String, EngineError>;
+    /// The same, each line with the time at which it was written in front, in
+    /// RFC 3339, and a blank.
+    async fn timed_logs(
         &self,
         container: &str,
         tail: usize,

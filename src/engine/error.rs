@@ -2,6 +2,29 @@
 
 use std::time::Duration;
 
+/// What stands behind an error of an engine, as far as it can be told from
+/// the engine's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineCause {
+    /// This user may not use the socket.
+    NotPermitted,
+    /// A disk of the engine is full.
+    NoSpace,
+    /// No range of addresses is left for another network.
+    NoAddresses,
+}
+
+/// How the system says it, with and without a capital.
+const NOT_PERMITTED: &str = "ermission denied";
+
+/// How the versions of Docker and Podman say that no range of addresses is
+/// left.
+const NO_ADDRESSES: [&str; 3] = [
+    "non-overlapping IPv4 address pool",
+    "address pools have been fully subnetted",
+    "could not find free subnet from subnet pools",
+];
+
 /// What can go wrong with an engine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +37,14 @@ pub enum EngineError {
         /// Why it did not work.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An engine answers there, and cannot even tell its version.
+    #[error("engine on {socket} reports a problem: {message}")]
+    Ill {
+        /// Where it answers.
+        socket: String,
+        /// The engine's words.
+        message: String,
     },
     /// The engine that Docker's own client drives cannot be this one.
     #[error("engine that {origin} chooses cannot be used")]
@@ -47,7 +78,6 @@ pub enum EngineError {
     Foreign {
         /// `container`, `network` or `volume`.
         kind: &'static str,
-        /// Its name.
         name: String,
         /// The appliance that wanted the name.
         appliance: String,
@@ -60,4 +90,24 @@ pub enum EngineError {
         /// How long it was given.
         limit: Duration,
     },
+}
+
+impl EngineError {
+    /// What stands behind it, if it can be told.
+    pub fn cause(&self) -> Option<EngineCause> {
+        match self {
+            Self::Unreachable { source, .. } => source
+                .to_string()
+                .contains(NOT_PERMITTED)
+                .then_some(EngineCause::NotPermitted),
+            Self::Refused { message, .. } if message.contains("no space left") => {
+                Some(EngineCause::NoSpace)
+            }
+            Self::Refused { message, .. } => NO_ADDRESSES
+                .iter()
+                .any(|words| message.contains(words))
+                .then_some(EngineCause::NoAddresses),
+            _ => None,
+        }
+    }
 }

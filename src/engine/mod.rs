@@ -11,19 +11,23 @@ mod error;
 mod model;
 mod route;
 mod spec;
+mod start;
 mod target;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use contract::{
     ContainerEngine, Containers, ExecAndLogs, Images, LoadBody, NetworksAndVolumes, SaveBody,
 };
-pub use error::EngineError;
+pub use error::{EngineCause, EngineError};
 pub use model::{
     Container, ContainerState, EngineFacts, EngineImage, EngineKind, ExecOutput, HealthState,
     Resource,
 };
 pub use route::LoadRoute;
 pub use spec::{
-    ContainerSpec, HealthSpec, LABEL_APPLIANCE, LABEL_CONFIG, LABEL_PART, NetworkSpec, Owner,
-    PortSpec, Reach,
+    ConfinementSpec, ContainerSpec, HealthSpec, LABEL_APPLIANCE, LABEL_CONFIG, LABEL_PART,
+    NetworkSpec, Owner, PortSpec, Reach, Resolver,
 };
+pub use start::{either, log_commands, start_commands};
 pub use target::{EngineTarget, ParseTargetError};

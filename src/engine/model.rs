@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::oci::digest::Digest;
 use crate::sys::masked::Masked;
 
 /// What the engine is and how it stores images.
@@ -25,6 +26,9 @@ pub struct EngineFacts {
     pub rootless: bool,
     /// Where the engine keeps its data, on its own host.
     pub data_root: String,
+    /// Socket of the containerd that keeps the images, where the engine says
+    /// so.
+    pub containerd: Option<String>,
     /// Such as `linux`.
     pub os: String,
     /// In OCI's words, such as `amd64`.
@@ -41,6 +45,19 @@ pub struct EngineFacts {
     pub socket: String,
 }
 
+impl EngineFacts {
+    /// The ids under which this engine may hold an image, the usual one first:
+    /// Docker's classic store and Podman name it by its config, a containerd
+    /// store by its manifest, and what it took over by its config.
+    pub fn image_ids(&self, manifest: Digest, config: Digest) -> Vec<Digest> {
+        if self.containerd_store {
+            vec![manifest, config]
+        } else {
+            vec![config]
+        }
+    }
+}
+
 /// Engines that lfctl can drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +66,17 @@ pub enum EngineKind {
     Docker,
     /// Podman's Docker-compatible API.
     Podman,
+}
+
+impl EngineKind {
+    /// The restart policy of what must come back after a reboot. Of all that
+    /// there are, Podman's restart service heeds only `always`.
+    pub fn restart_policy(self) -> &'static str {
+        match self {
+            Self::Docker => "unless-stopped",
+            Self::Podman => "always",
+        }
+    }
 }
 
 impl std::fmt::Display for EngineKind {
@@ -92,6 +120,9 @@ pub struct Container {
     pub health_output: Option<String>,
     /// How often the engine restarted it.
     pub restarts: u64,
+    /// When the engine starts it again, in the engine's words, such as
+    /// `always`.
+    pub restart_policy: Option<String>,
     /// Exit code, once it ended.
     pub exit_code: Option<i64>,
     /// Whether the kernel killed it for want of memory.
@@ -164,4 +195,7 @@ pub struct Resource {
     pub labels: BTreeMap<String, String>,
     /// For a network: whether it has no route out.
     pub internal: bool,
+    /// For a volume: its directory on the engine's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }

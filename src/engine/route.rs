@@ -45,17 +45,16 @@ impl LoadRoute {
         let store = &facts.storage_driver;
         match self {
             Self::Inflated { at_once } => format!(
-                "up to {at_once} images at once, layers inflated, without those that are there: \
-                 the engine's own store ({store}) takes them so, and inflates slower than lfctl"
+                "loading {at_once} images at a time, inflated by lfctl: faster than the engine's \
+                 own store ({store})"
             ),
             Self::Stored if facts.kind == EngineKind::Podman => {
-                "one image after the other, layers as they are stored: Podman takes only whole \
-                 images and checks each layer as stored"
+                "loading one image at a time, as stored: Podman checks each layer as stored"
                     .to_owned()
             }
             Self::Stored => format!(
-                "one image after the other, layers as they are stored: a containerd store \
-                 ({store}) keeps each layer as stored"
+                "loading one image at a time, as stored: a containerd store ({store}) keeps each \
+                 layer as stored"
             ),
         }
     }
@@ -65,28 +64,9 @@ impl LoadRoute {
 mod tests {
     use super::*;
 
-    fn facts() -> EngineFacts {
-        EngineFacts {
-            kind: EngineKind::Docker,
-            version: "20.10.24".to_owned(),
-            api_version: "1.41".to_owned(),
-            storage_driver: "overlay2".to_owned(),
-            containerd_store: false,
-            rootless: false,
-            data_root: "/var/lib/docker".to_owned(),
-            os: "linux".to_owned(),
-            architecture: "amd64".to_owned(),
-            cpus: 2,
-            memory: 8 << 30,
-            cgroup_version: "2".to_owned(),
-            proxies: Vec::new(),
-            socket: "/var/run/docker.sock".to_owned(),
-        }
-    }
-
     #[test]
     fn only_the_classic_store_takes_inflated_layers() {
-        let mut facts = facts();
+        let mut facts = super::super::testing::facts();
         facts.cpus = 2;
         assert_eq!(LoadRoute::of(&facts), LoadRoute::Inflated { at_once: 3 });
         facts.cpus = 64;

@@ -1,6 +1,7 @@
 //! What an engine is asked to make.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::model::Resource;
@@ -41,6 +42,9 @@ pub struct NetworkSpec {
     pub owner: Owner,
     /// What its containers reach.
     pub reach: Reach,
+    /// Name of its bridge on the host; `None` lets the engine choose. Docker
+    /// alone heeds it.
+    pub bridge: Option<String>,
 }
 
 /// What the containers of a network reach.
@@ -53,6 +57,8 @@ pub enum Reach {
     /// leave the host keep an address that nobody outside can answer, where
     /// the engine allows it.
     Published,
+    /// Each other, the host, and whatever the host reaches.
+    Outside,
 }
 
 impl NetworkSpec {
@@ -61,7 +67,8 @@ impl NetworkSpec {
     pub fn labels(&self) -> BTreeMap<String, String> {
         let config = match self.reach {
             Reach::Siblings => "siblings/1",
-            Reach::Published => "published/1",
+            Reach::Published => "published/2",
+            Reach::Outside => "outside/1",
         };
         let mut labels = self.owner.labels();
         labels.insert(LABEL_CONFIG.to_owned(), config.to_owned());
@@ -98,6 +105,11 @@ pub struct ContainerSpec {
     /// Networks by name, each with the aliases on it; the first is the one
     /// the container starts in.
     pub networks: Vec<(String, Vec<String>)>,
+    /// Further names of other containers that this one alone knows, as
+    /// `container:name`, by the network they share.
+    pub links: BTreeMap<String, Vec<String>>,
+    /// Whom it asks for names that are no sibling's.
+    pub resolver: Resolver,
     /// Volumes as engine name and absolute path.
     pub mounts: Vec<(String, String)>,
     /// Paths that live in memory.
@@ -118,8 +130,34 @@ pub struct ContainerSpec {
     pub restart: bool,
     /// Open files limit.
     pub nofile: Option<u64>,
+    /// What its processes may do and take; `None` leaves that to the engine.
+    pub confinement: Option<ConfinementSpec>,
     /// Hash over everything that defines the container.
     pub config_hash: String,
+}
+
+/// Whom a container asks for names that are no sibling's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolver {
+    /// Nobody.
+    Nobody,
+    /// The host's own resolver.
+    Host,
+    /// This address, from inside the container. Docker alone heeds it.
+    At(IpAddr),
+}
+
+/// What the processes of a container may do and take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfinementSpec {
+    /// Capabilities that are left, without `CAP_`.
+    pub capabilities: Vec<String>,
+    /// Processes and threads at most.
+    pub pids: u32,
+    /// Bytes of memory at most.
+    pub memory: Option<u64>,
+    /// The root filesystem is read-only.
+    pub read_only: bool,
 }
 
 /// A published port.
@@ -127,7 +165,6 @@ pub struct ContainerSpec {
 pub struct PortSpec {
     /// Address on the host.
     pub host_ip: String,
-    /// Port on the host.
     pub host_port: u16,
     /// TCP port in the container.
     pub container_port: u16,

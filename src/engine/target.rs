@@ -31,7 +31,7 @@ pub enum ParseTargetError {
         text: String,
     },
     /// Anything else.
-    #[error("`{text}` is no engine; use docker, podman or unix:///path")]
+    #[error("`{text}` is not an engine; use docker, podman or unix:///path")]
     Unknown {
         /// What was given.
         text: String,
@@ -53,6 +53,18 @@ impl FromStr for EngineTarget {
                 Some(("unix", _)) | None => Err(ParseTargetError::Unknown { text: owned() }),
                 Some(_) => Err(ParseTargetError::Remote { text: owned() }),
             },
+        }
+    }
+}
+
+impl std::fmt::Display for EngineTarget {
+    /// As it is parsed; `auto` where none was named.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Docker => f.write_str("docker"),
+            Self::Podman => f.write_str("podman"),
+            Self::Socket(path) => write!(f, "unix://{}", path.display()),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What `site.toml`, its certificate and `secrets.toml` would make now.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::Fact;
 use crate::appliance::state::State;
-use crate::render::{self, Context};
+use crate::render::egress::with_egress;
+use crate::render::{self, Inputs};
 use crate::stack::secret::SecretStore;
-use crate::stack::site::{SiteConfig, TlsFiles, TlsMaterial};
+use crate::stack::site::{CaBundle, SiteConfig, TlsFiles, TlsMaterial};
 
 /// The configuration hash of each service as it would be made now.
 pub(super) fn wanted(
@@ -22,21 +24,33 @@ pub(super) fn wanted(
         Ok(tls) => tls,
         Err(why) => return Fact::Unknown(why),
     };
-    let context = Context {
+    let ca = match site.ca.as_deref().map(certificates).transpose() {
+        Ok(ca) => ca,
+        Err(why) => return Fact::Unknown(why),
+    };
+    let stack = with_egress(&state.stack, site);
+    let context = Inputs {
         appliance,
         site,
         tls: tls.as_ref(),
+        ca: ca.as_ref(),
         secrets,
         images: &state.image_ids(),
+        route: render::Route::default(),
     };
-    let services = state.stack.services.iter();
+    let services = stack.services.iter();
     services
         .map(|service| {
-            let rendered = render::render_service(&state.stack, service, &context)?;
+            let rendered = render::render_service(&stack, service, &context)?;
             Ok((service.name.clone(), rendered.spec.config_hash))
         })
         .collect::<Result<_, render::RenderError>>()
         .into()
+}
+
+fn certificates(file: &Path) -> Result<CaBundle, String> {
+    let text = fs_err::read_to_string(file).map_err(|error| error.to_string())?;
+    CaBundle::parse(&text).map_err(|error| error.to_string())
 }
 
 fn material(files: &TlsFiles) -> Result<TlsMaterial, String> {

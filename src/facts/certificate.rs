@@ -39,7 +39,6 @@ const WEAK: [(&str, &str); 4] = [
 pub struct Certificate {
     /// Path of the certificate.
     pub path: String,
-    /// Path of its key.
     pub key_path: String,
     /// Mode of the file of its key.
     pub key_mode: u32,

@@ -20,6 +20,8 @@ pub struct Change {
     pub bundle: Digest,
     /// Whether it replaces what runs.
     pub is_upgrade: bool,
+    /// Whether it stands still meanwhile, and if so, why that cannot be done.
+    pub cold: Option<Result<(), String>>,
     /// What is recorded of the appliance.
     pub recorded: Option<State>,
     /// What exists under the names that the appliance wants.
@@ -48,11 +50,9 @@ pub struct MissingLayer {
 /// What one filesystem must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiskNeed {
-    /// A path on it.
     pub path: String,
     /// What is written there.
     pub purpose: String,
-    /// Bytes.
     pub bytes: u64,
     /// Bytes that are free, or `None` where lfctl cannot see the engine's disk.
     pub free: Option<u64>,

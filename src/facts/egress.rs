@@ -46,9 +46,7 @@ pub struct Target {
 pub enum Why {
     /// The stack is known to call it.
     CallHome,
-    /// An address outside.
     OutsideAddress,
-    /// A name outside.
     OutsideName,
 }
 
@@ -86,7 +84,6 @@ impl std::fmt::Display for Ending {
     }
 }
 
-/// One attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Attempt {

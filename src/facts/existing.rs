@@ -15,6 +15,10 @@ pub struct Existing {
     pub networks: BTreeMap<String, bool>,
     /// Those of them that are made otherwise now.
     pub old_networks: BTreeSet<String>,
+    /// Services that have a container and are not wanted any more.
+    pub surplus_services: BTreeSet<String>,
+    /// Networks that are not wanted any more, by engine name.
+    pub surplus_networks: BTreeSet<String>,
     /// Volumes by engine name, and whether each exists.
     pub volumes: BTreeMap<String, bool>,
     /// Objects carry the appliance's label, and nothing is recorded of it.

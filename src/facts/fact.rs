@@ -7,7 +7,6 @@ use crate::sys::text::chain;
 /// Something that is known, or the reason why it is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact<T> {
-    /// Known.
     Known(T),
     /// Could not be found out.
     Unknown(String),

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::{OptionFuture, join_all};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::host::{self, Disks};
+use super::host::{self, Ground};
 use super::limit::limited;
 use super::{CommandHealth, EventTrip, Fact, Facts, Probe, Subject, egress, settings};
 use crate::engine::{Container, ContainerEngine, EngineFacts, LABEL_PART, Resource};
 use crate::langfuse::http::{Client, HttpError};
 use crate::langfuse::schema;
-use crate::langfuse::{self, Door, ProbeError, TraceId, UPDATE_LIMIT, millis};
+use crate::langfuse::sdk::{self, SdkCalls};
+use crate::langfuse::{self, Endpoint, ProbeError, TraceId, UPDATE_LIMIT, millis};
 use crate::stack::SchemaKind;
-use crate::sys::host::Host;
 use crate::sys::text::one_line;
 
 /// How long the engine may take to describe itself and what it runs.
@@ -24,6 +24,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const HEAD_START: Duration = Duration::from_millis(200);
 /// Langfuse 3 takes up to seven seconds on a slow day.
 const EVENT_LIMIT: Duration = Duration::from_secs(20);
+
+/// How far back, and how many of, the calls of SDKs are looked at.
+const CLIENTS: SignedDuration = SignedDuration::from_hours(24);
+const CLIENT_LINES: usize = 20_000;
 
 /// Finds out what is true of `subject`, as far as `probes` ask for it; the
 /// engine and what it runs are always looked at.
@@ -47,7 +51,7 @@ pub async fn gather<E: ContainerEngine>(
     let gatherer = Gatherer {
         engine,
         subject: &subject,
-        door: subject.door(&engine_facts, &containers),
+        endpoint: subject.endpoint(&engine_facts, &containers),
         probes,
     };
     let answers = gatherer.ask(&engine_facts).await;
@@ -71,14 +75,14 @@ fn by_service(containers: Vec<Container>) -> BTreeMap<String, Container> {
 struct Gatherer<'a, E> {
     engine: &'a E,
     subject: &'a Subject,
-    door: Result<Door, String>,
+    endpoint: Result<Endpoint, String>,
     probes: &'a BTreeSet<Probe>,
 }
 
 /// Everything but what the engine said at once. Filled with "not asked for"
 /// where a probe was not wanted.
 struct Answers {
-    host: (Fact<Host>, Disks),
+    host: Ground,
     health: Health,
     schemas: (
         Vec<Fact<schema::SchemaState>>,
@@ -87,6 +91,7 @@ struct Answers {
     settings: Settings,
     egress: BTreeMap<String, Fact<Vec<egress::Attempt>>>,
     update: Fact<langfuse::UpdateCheck>,
+    sdks: Fact<Vec<SdkCalls>>,
     event: Fact<Result<EventTrip, ProbeError>>,
 }
 
@@ -106,17 +111,18 @@ struct Settings {
 impl<E: ContainerEngine> Gatherer<'_, E> {
     async fn ask(&self, engine: &Fact<EngineFacts>) -> Answers {
         let wants = |probe| self.probes.contains(&probe);
-        let (egress, host, health, schemas, settings, update, event) = tokio::join!(
+        let (egress, host, health, schemas, settings, update, sdks, event) = tokio::join!(
             OptionFuture::from(wants(Probe::Egress).then(|| self.egress())),
             OptionFuture::from(wants(Probe::Host).then(|| host::look(engine, self.subject))),
             OptionFuture::from(wants(Probe::Health).then(|| self.health())),
             OptionFuture::from(wants(Probe::Schema).then(|| self.schemas())),
             OptionFuture::from(wants(Probe::Settings).then(|| self.settings())),
             OptionFuture::from(wants(Probe::Update).then(|| self.update())),
+            OptionFuture::from(wants(Probe::Clients).then(|| self.sdks())),
             OptionFuture::from(wants(Probe::Event).then(|| self.event())),
         );
         Answers {
-            host: host.unwrap_or_else(|| (Fact::not_asked(), Disks::new())),
+            host: host.unwrap_or_else(Ground::not_asked),
             health: health.unwrap_or_else(|| Health {
                 web: Fact::not_asked(),
                 worker: Fact::not_asked(),
@@ -126,6 +132,7 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
             settings: settings.unwrap_or_default(),
             egress: egress.unwrap_or_default(),
             update: update.unwrap_or_else(Fact::not_asked),
+            sdks: sdks.unwrap_or_else(Fact::not_asked),
             event: event.unwrap_or_else(Fact::not_asked),
         }
     }
@@ -141,8 +148,8 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
 
     async fn health(&self) -> Health {
         let web = async {
-            match &self.door {
-                Ok(door) => Fact::Known(langfuse::health(door).await),
+            match &self.endpoint {
+                Ok(endpoint) => Fact::Known(langfuse::health(endpoint).await),
                 Err(why) => Fact::Unknown(why.clone()),
             }
         };
@@ -248,19 +255,29 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
     }
 
     async fn update(&self) -> Fact<langfuse::UpdateCheck> {
-        let door = match &self.door {
-            Ok(door) => door,
+        let endpoint = match &self.endpoint {
+            Ok(endpoint) => endpoint,
             Err(why) => return Fact::Unknown(why.clone()),
         };
         let web = self.subject.container(&self.subject.stack.langfuse.web);
-        langfuse::update_check(self.engine, door, &web, UPDATE_LIMIT)
+        langfuse::update_check(self.engine, endpoint, &web, UPDATE_LIMIT)
             .await
             .into()
     }
 
+    async fn sdks(&self) -> Fact<Vec<SdkCalls>> {
+        let gateway = self.subject.container(&self.subject.stack.langfuse.gateway);
+        let since = (Timestamp::now() - CLIENTS).as_second();
+        let log = self.engine.logs(&gateway, CLIENT_LINES, Some(since));
+        match limited(ENGINE_LIMIT, log).await {
+            Fact::Known(log) => Fact::Known(sdk::calls(&log)),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        }
+    }
+
     async fn event(&self) -> Fact<Result<EventTrip, ProbeError>> {
-        let door = match &self.door {
-            Ok(door) => door,
+        let endpoint = match &self.endpoint {
+            Ok(endpoint) => endpoint,
             Err(why) => return Fact::Unknown(why.clone()),
         };
         let Some(keys) = &self.subject.keys else {
@@ -269,8 +286,8 @@ impl<E: ContainerEngine> Gatherer<'_, E> {
         let trip = async {
             let id = TraceId::random()?;
             let line = self.subject.stack.langfuse.line;
-            let accepted = langfuse::ingest(door, keys, &id).await?;
-            let readable = langfuse::read_back(door, line, keys, &id, EVENT_LIMIT).await?;
+            let accepted = langfuse::ingest(endpoint, keys, &id).await?;
+            let readable = langfuse::read_back(endpoint, line, keys, &id, EVENT_LIMIT).await?;
             Ok(EventTrip {
                 accepted_ms: millis(accepted),
                 readable_ms: millis(readable),
@@ -301,12 +318,14 @@ impl Answers {
             change: None,
             now,
             engine,
+            boot: self.host.boot,
             nofile: Fact::not_asked(),
             containers,
             networks,
             volumes,
-            host: self.host.0,
-            disks: self.host.1,
+            host: self.host.host,
+            firewall: self.host.firewall,
+            disks: self.host.disks,
             web: self.health.web,
             worker: self.health.worker,
             published: self.health.published,
@@ -317,6 +336,7 @@ impl Answers {
             crash_reports_off: self.settings.crash_reports_off,
             egress: self.egress,
             update: self.update,
+            sdks: self.sdks,
             event: self.event,
         }
     }

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::boot::Boot;
 use super::change::Change;
 use super::egress::Attempt;
 use super::fact::Fact;
 use super::subject::Subject;
 use crate::engine::{Container, EngineFacts, Resource};
+use crate::host::firewall::Wall;
 use crate::langfuse::http::HttpError;
 use crate::langfuse::schema::{FailedMigration, SchemaState, ServerFacts};
+use crate::langfuse::sdk::SdkCalls;
 use crate::langfuse::{Health, ProbeError, UpdateCheck};
 use crate::sys::disk::Disk;
 use crate::sys::host::Host;
@@ -30,12 +33,13 @@ pub enum Probe {
     Egress,
     /// The update check.
     Update,
+    /// What SDKs were answered.
+    Clients,
     /// An event sent and read back.
     Event,
 }
 
 impl Probe {
-    /// All of them.
     pub fn all() -> BTreeSet<Self> {
         [
             Self::Host,
@@ -44,6 +48,7 @@ impl Probe {
             Self::Settings,
             Self::Egress,
             Self::Update,
+            Self::Clients,
             Self::Event,
         ]
         .into()
@@ -77,8 +82,10 @@ pub struct Facts {
     pub change: Option<Change>,
     /// When gathering began.
     pub now: Timestamp,
-    /// The engine.
     pub engine: Fact<EngineFacts>,
+    /// What starts the engine after a reboot; `None` where the host is not run
+    /// by systemd.
+    pub boot: Fact<Option<Boot>>,
     /// How many open files the engine may grant a container.
     pub nofile: Fact<u64>,
     /// Containers by service.
@@ -87,8 +94,9 @@ pub struct Facts {
     pub networks: Fact<Vec<Resource>>,
     /// Volumes of the appliance.
     pub volumes: Fact<Vec<Resource>>,
-    /// The host.
     pub host: Fact<Host>,
+    /// Whether the host's firewall drops new connections of the gateway.
+    pub firewall: Fact<Wall>,
     /// Filesystems that fill up, by what lies there: the engine's and lfctl's
     /// own.
     pub disks: BTreeMap<&'static str, Fact<Disk>>,
@@ -98,7 +106,8 @@ pub struct Facts {
     pub worker: Fact<CommandHealth>,
     /// Whether the published port takes connections.
     pub published: Fact<Result<(), HttpError>>,
-    /// States of the schemas, in the order of the stack.
+    /// States of the schemas, in the order of the stack; before an upgrade, of
+    /// the one that runs.
     pub schemas: Vec<Fact<SchemaState>>,
     /// Background migrations that failed.
     pub background: Fact<Vec<FailedMigration>>,
@@ -114,6 +123,8 @@ pub struct Facts {
     pub egress: BTreeMap<String, Fact<Vec<Attempt>>>,
     /// The update check.
     pub update: Fact<UpdateCheck>,
+    /// Calls of SDKs of the last day.
+    pub sdks: Fact<Vec<SdkCalls>>,
     /// The event that was sent and read back, or where it got lost.
     pub event: Fact<Result<EventTrip, ProbeError>>,
 }
@@ -126,11 +137,13 @@ impl Facts {
             change: None,
             now,
             engine: Fact::not_asked(),
+            boot: Fact::not_asked(),
             nofile: Fact::not_asked(),
             containers: Fact::not_asked(),
             networks: Fact::not_asked(),
             volumes: Fact::not_asked(),
             host: Fact::not_asked(),
+            firewall: Fact::not_asked(),
             disks: BTreeMap::new(),
             web: Fact::not_asked(),
             worker: Fact::not_asked(),
@@ -142,6 +155,7 @@ impl Facts {
             crash_reports_off: BTreeMap::new(),
             egress: BTreeMap::new(),
             update: Fact::not_asked(),
+            sdks: Fact::not_asked(),
             event: Fact::not_asked(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything is compared by digest: names and tags can be moved by anybody
 //! who reaches the engine. What the engine says of its own images is
-//! believed; whoever owns the engine's files owns the host.
+//! believed; who owns the engine's files owns the host.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,12 @@ use crate::engine::{
     Container, ContainerEngine, ContainerState, EngineError, EngineFacts, EngineImage, LABEL_PART,
 };
 use crate::oci::digest::Digest;
-use crate::stack::JOB;
 use crate::stack::Stack;
+use crate::stack::{EGRESS, JOB};
 
 /// How a host stands to a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Comparison {
     /// Every image of the bundle.
@@ -29,20 +30,24 @@ pub struct Comparison {
 
 /// An image of the bundle in the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ComparedImage {
-    /// The reference.
     pub reference: String,
     /// Digest of its manifest in the bundle.
     pub manifest: Digest,
     /// Digest of its config in the bundle.
     pub config: Digest,
+    /// The engine's id of it, from which containers are made: in a containerd
+    /// store the digest of its manifest, in any other that of its config.
+    pub id: String,
     /// What the engine has of it.
     pub verdict: ImageVerdict,
 }
 
 /// What the engine has of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageVerdict {
     /// Exactly it, and the reference points at it.
@@ -67,6 +72,7 @@ impl ImageVerdict {
 
 /// A service of the bundle in the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ComparedService {
     /// The service, or the name of a container that belongs to none.
@@ -80,6 +86,7 @@ pub struct ComparedService {
 
 /// What runs of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceVerdict {
     /// It runs, from the image of the bundle.
@@ -123,27 +130,25 @@ pub async fn compare<E: ContainerEngine>(
     let mut images = Vec::with_capacity(manifest.images.len());
     for image in manifest.images.values() {
         let mut held = None;
-        for id in ids(facts, image) {
-            held = held.or(engine.image(&id).await?);
+        let ids = facts.image_ids(image.manifest, image.config);
+        for id in &ids {
+            held = held.or(engine.image(&id.to_string()).await?);
         }
         let tagged = engine.image(&image.reference).await?;
         images.push(ComparedImage {
             reference: image.reference.clone(),
             manifest: image.manifest,
             config: image.config,
+            id: match &held {
+                Some(held) => held.id.clone(),
+                None => ids[0].to_string(),
+            },
             verdict: of_image(image, held.as_ref(), tagged.as_ref(), recorded),
         });
     }
     let containers = engine.containers(appliance).await?;
     let services = of_services(facts, manifest, stack, &containers);
     Ok(Comparison { images, services })
-}
-
-/// The ids under which the engine may hold an image.
-fn ids(facts: &EngineFacts, image: &BundleImage) -> Vec<String> {
-    let manifest = facts.containerd_store.then_some(image.manifest);
-    let ids = manifest.into_iter().chain([image.config]);
-    ids.map(|id| id.to_string()).collect()
 }
 
 fn of_image(
@@ -184,10 +189,11 @@ fn of_services(
     }
     // The migration is over; what is left of it does nothing.
     found.remove(JOB);
+    let ids = |image: &BundleImage| facts.image_ids(image.manifest, image.config);
     let mut compared = Vec::new();
     for service in &stack.services {
         let image = manifest.images.get(&service.image);
-        let wanted = image.map(|image| ids(facts, image)).unwrap_or_default();
+        let wanted = image.map(ids).unwrap_or_default();
         let of_it = found.remove(&service.name).unwrap_or_default();
         if of_it.is_empty() {
             compared.push(ComparedService {
@@ -202,6 +208,16 @@ fn of_services(
             verdict: of_container(&wanted, container),
         }));
     }
+    // No definition has it: the site asks for it, and it runs the gateway's image.
+    let gateway = stack.service(&stack.langfuse.gateway);
+    let image = gateway.and_then(|gateway| manifest.images.get(&gateway.image));
+    let wanted = image.map(ids).unwrap_or_default();
+    let egress = found.remove(EGRESS).unwrap_or_default();
+    compared.extend(egress.into_iter().map(|container| ComparedService {
+        service: EGRESS.to_owned(),
+        image: Some(container.image.clone()),
+        verdict: of_container(&wanted, container),
+    }));
     let unknown = found.into_values().flatten();
     compared.extend(unknown.map(|container| ComparedService {
         service: container.name.clone(),
@@ -211,11 +227,10 @@ fn of_services(
     compared
 }
 
-fn of_container(wanted: &[String], container: &Container) -> ServiceVerdict {
+fn of_container(wanted: &[Digest], container: &Container) -> ServiceVerdict {
     // Podman leaves out the name of the algorithm.
-    let bare = |id: &str| id.trim_start_matches("sha256:").to_owned();
-    let image = bare(&container.image);
-    if !wanted.iter().any(|id| bare(id) == image) {
+    let image = container.image.trim_start_matches("sha256:");
+    if !wanted.iter().any(|id| id.hex() == image) {
         ServiceVerdict::OtherImage
     } else if container.state == ContainerState::Running {
         ServiceVerdict::Same
@@ -268,7 +283,7 @@ mod tests {
         ] {
             assert_eq!(of_image(&image, found, tagged, &recorded), verdict);
         }
-        // Left to whoever had it when the image was loaded, it is no difference.
+        // Left to its owner from when the image was loaded, it is no difference.
         if let Some(known) = recorded.get_mut("a") {
             known.tags.pop();
         }

@@ -2,26 +2,30 @@
 //! is about to make it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::backups::Backups;
 use super::certificate::{self, Certificate};
+use super::here::here;
 use super::{Fact, applied};
 use crate::appliance::generation::Generation;
 use crate::appliance::journal::Unfinished;
-use crate::appliance::state::{State, Status};
+use crate::appliance::state::{EnginePlace, State, Status};
 use crate::appliance::{Appliance, ApplianceError};
 use crate::bundle::manifest::{BundleManifest, Release};
-use crate::engine::{Container, EngineFacts};
-use crate::langfuse::Door;
+use crate::engine::{Container, EngineFacts, EngineKind};
+use crate::langfuse::Endpoint;
 use crate::langfuse::http::Basic;
 use crate::render::Names;
-use crate::stack::Stack;
+use crate::render::egress::{Route, routes};
 use crate::stack::release::SchemaChange;
 use crate::stack::secret::{Redactor, SecretStore};
 use crate::stack::site::SiteConfig;
+use crate::stack::{EGRESS, Stack};
+use crate::sys::text::chain;
 
 /// An appliance, installed or about to be.
 #[derive(Debug, Clone)]
@@ -44,10 +48,12 @@ pub struct Subject {
     pub redactor: Redactor,
     /// Where lfctl keeps the appliance's state.
     pub state_dir: PathBuf,
-    /// Where the engine kept its data when it was last asked.
-    pub data_root: Option<PathBuf>,
+    /// The engine it was installed into.
+    pub home: Option<Home>,
     /// Its status on record, if it is on record.
     pub status: Option<Status>,
+    /// Services that were stopped on purpose.
+    pub stopped: BTreeSet<String>,
     /// The last change, if it has not reached its end.
     pub unfinished: Fact<Option<Unfinished>>,
     /// Another lfctl is changing it right now.
@@ -58,11 +64,28 @@ pub struct Subject {
     pub lfctl: Option<String>,
     /// The configuration hash of each service as it would be made now.
     pub wanted: Fact<BTreeMap<String, String>>,
+    /// What the site lets it reach outside.
+    pub routes: Vec<Route>,
     /// The gateway's certificate; `None` when the site names none.
     pub certificate: Option<Fact<Certificate>>,
     /// Last migrations, by service, of the releases on record that only add to
     /// the databases: what a rollback or an upgrade that went back leaves.
     pub additive: BTreeMap<String, BTreeSet<String>>,
+    /// What is wrong with `site.toml`, if anything is.
+    pub site_problem: Option<String>,
+    /// Its audit log and that of the host.
+    pub audit: Fact<Audit>,
+    /// Its backups and drills.
+    pub backups: Fact<Backups>,
+}
+
+/// The engine that an appliance was installed into, on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Docker or Podman.
+    pub kind: EngineKind,
+    /// Which one of that kind; `None` on the record of an older lfctl.
+    pub place: Option<EnginePlace>,
 }
 
 /// Where an appliance is reached.
@@ -144,6 +167,35 @@ impl Secrets {
     }
 }
 
+/// What the audit logs of an appliance and of its host hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Lines in all.
+    pub lines: usize,
+    /// What is wrong, with the file it is in.
+    pub problems: Vec<String>,
+}
+
+fn audit(appliance: &Appliance) -> Fact<Audit> {
+    let logs = [appliance.audit_log(), appliance.host_audit_log()];
+    let mut audit = Audit {
+        lines: 0,
+        problems: Vec::new(),
+    };
+    for log in logs {
+        match log.read() {
+            Ok(chain) => {
+                audit.lines += chain.lines;
+                let file = log.path().display();
+                let problem = chain.problem.map(|problem| format!("{file}: {problem}"));
+                audit.problems.extend(problem);
+            }
+            Err(error) => return Fact::Unknown(error.to_string()),
+        }
+    }
+    Fact::Known(audit)
+}
+
 fn additive(generations: &[Generation]) -> BTreeMap<String, BTreeSet<String>> {
     let mut levels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let additive = generations
@@ -158,6 +210,14 @@ fn additive(generations: &[Generation]) -> BTreeMap<String, BTreeSet<String>> {
     levels
 }
 
+/// The keys of the first project, if they are known.
+fn keys(stack: &Stack, secrets: &SecretStore) -> Option<Basic> {
+    let secret = |name: &str| Some(secrets.get(name)?.expose().to_owned());
+    let user = secret(&stack.langfuse.public_key)?;
+    let password = secret(&stack.langfuse.secret_key)?.into();
+    Some(Basic { user, password })
+}
+
 impl Subject {
     /// Reads `site.toml`, `secrets.toml` and the journal beside a state that was
     /// read already.
@@ -166,19 +226,24 @@ impl Subject {
     ///
     /// One of the files cannot be read or is not valid.
     pub fn installed(appliance: &Appliance, state: State) -> Result<Self, ApplianceError> {
-        let site = appliance.site()?;
+        let (site, site_problem) = match appliance.site() {
+            Ok(site) => (site, None),
+            // What runs was made from the one that was kept.
+            Err(error @ ApplianceError::Site { .. }) => {
+                let kept = appliance.site_of(&state.current)?;
+                let kept = kept.and_then(|text| SiteConfig::parse(&text).ok());
+                (kept, Some(chain(&error)))
+            }
+            Err(error) => return Err(error),
+        };
         let stored = appliance.secrets()?;
         let comparison = Secrets::compare(stored.as_ref(), &state.fingerprints);
         let secrets = stored.unwrap_or_default();
-        let wanted = applied::wanted(appliance.name(), &state, site.as_ref(), &secrets);
-        let langfuse = &state.stack.langfuse;
-        let secret = |name: &str| Some(secrets.get(name)?.expose().to_owned());
-        let keys = secret(&langfuse.public_key)
-            .zip(secret(&langfuse.secret_key))
-            .map(|(user, password)| Basic {
-                user,
-                password: password.into(),
-            });
+        let wanted = match &site_problem {
+            None => applied::wanted(appliance.name(), &state, site.as_ref(), &secrets),
+            Some(_) => Fact::Unknown("site.toml is not valid".to_owned()),
+        };
+        let keys = keys(&state.stack, &secrets);
         let redactor = match &site {
             Some(site) => site.redactor(&secrets),
             None => secrets.redactor(),
@@ -202,15 +267,23 @@ impl Subject {
             secrets: comparison,
             redactor,
             state_dir: appliance.dir(),
-            data_root: state.record.engine_at.map(|place| place.data_root.into()),
+            home: Some(Home {
+                kind: state.record.engine,
+                place: state.record.engine_at,
+            }),
             status: Some(state.record.status),
+            stopped: state.record.stopped,
             unfinished: appliance.journal().unfinished().into(),
             busy: appliance.is_locked()?,
             updated: Some(state.record.updated),
             lfctl: Some(state.record.lfctl),
             wanted,
+            routes: site.as_ref().map(routes).unwrap_or_default(),
             certificate: site.as_ref().and_then(certificate_of),
             additive: additive(&appliance.generations()?),
+            audit: audit(appliance),
+            backups: Backups::of(appliance, site.as_ref()),
+            site_problem,
         })
     }
 
@@ -227,15 +300,20 @@ impl Subject {
             secrets: Secrets::Missing,
             redactor: SecretStore::default().redactor(),
             state_dir,
-            data_root: None,
+            home: None,
             status: None,
+            stopped: BTreeSet::new(),
             unfinished: Fact::Known(None),
             busy: false,
             updated: None,
             lfctl: None,
             wanted: Fact::not_asked(),
+            routes: Vec::new(),
             certificate: None,
             additive: BTreeMap::new(),
+            audit: Fact::not_asked(),
+            backups: Fact::not_asked(),
+            site_problem: None,
         }
     }
 
@@ -265,14 +343,32 @@ impl Subject {
         self.names().edge()
     }
 
+    /// Names of the networks that a service may be on, in the engine.
+    pub fn networks_of(&self, service: &str) -> BTreeSet<String> {
+        let names = self.names();
+        let users: BTreeSet<_> = self.routes.iter().map(|route| &route.service).collect();
+        if service == EGRESS && !users.is_empty() {
+            let shared = users.iter().map(|user| names.to_egress(user));
+            return shared.chain([names.outside()]).collect();
+        }
+        let mut networks = BTreeSet::from([names.internal()]);
+        if service == self.stack.langfuse.gateway {
+            networks.insert(names.edge());
+        }
+        if users.iter().any(|user| *user == service) {
+            networks.insert(names.to_egress(service));
+        }
+        networks
+    }
+
     /// Where web answers over plain HTTP. The gateway's own address, where
     /// this host reaches it: that works whatever the site published.
     /// Otherwise the published port.
-    pub(super) fn door(
+    pub(super) fn endpoint(
         &self,
         engine: &Fact<EngineFacts>,
         containers: &Fact<BTreeMap<String, Container>>,
-    ) -> Result<Door, String> {
+    ) -> Result<Endpoint, String> {
         let rootless = engine.known().is_some_and(|engine| engine.rootless);
         let gateway = &self.stack.langfuse.gateway;
         let gateway = match containers.as_result() {
@@ -281,7 +377,7 @@ impl Subject {
             Err(why) => return Err(why.to_owned()),
         };
         let site = self.site.as_ref().ok_or("nothing is installed")?;
-        Door::to_gateway(
+        Endpoint::to_gateway(
             gateway,
             &self.edge(),
             self.stack.langfuse.gateway_port,
@@ -295,31 +391,4 @@ impl Subject {
 /// The certificate that the site names, if it names one.
 pub fn certificate_of(site: &SiteConfig) -> Option<Fact<Certificate>> {
     site.tls.as_ref().map(certificate::read)
-}
-
-/// The address under which this host itself reaches what listens there.
-pub fn here(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_published_port_is_asked_on_this_host() {
-        for (listen, asked) in [
-            ("0.0.0.0:8443", "127.0.0.1:8443"),
-            ("[::]:8443", "[::1]:8443"),
-            ("127.0.0.1:80", "127.0.0.1:80"),
-            ("10.0.0.5:443", "10.0.0.5:443"),
-        ] {
-            assert_eq!(here(listen.parse().unwrap()), asked.parse().unwrap());
-        }
-    }
 }

@@ -227,6 +227,7 @@ impl Fake {
                 name: "rehearsal".to_owned(),
                 version: Version::new(1, 0, 0),
                 counter: 1,
+                sdk: BTreeMap::new(),
             },
             lfctl: Version::new(0, 1, 0),
             upgrade: UpgradeRules::default(),

@@ -15,9 +15,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `path`, or returns who holds it, as far as known.
-    /// Whoever may read the file may hold it; `mode` is that of a new one.
-    pub fn take(path: &Path, mode: u32) -> io::Result<Result<Self, String>> {
+    /// Acquires the lock at `path`, or returns who holds it, as far as known.
+    /// All who may read the file may hold it; `mode` is that of a new one.
+    pub fn acquire(path: &Path, mode: u32) -> io::Result<Result<Self, String>> {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
         }

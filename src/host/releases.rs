@@ -1,6 +1,6 @@
 //! `releases.json`: the highest release of each name that this host took.
 //!
-//! An old bundle stays signed for ever. What keeps it from being played
+//! An old bundle never stops being signed. What keeps it from being played
 //! back is that the host remembers what it had. Invariant: a counter never
 //! falls here; only a bundle whose signature held raises it.
 
@@ -34,9 +34,7 @@ pub struct Releases {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Seen {
-    /// Its counter.
     pub counter: u64,
-    /// Its version.
     pub version: Version,
     /// Digest of the `index.json` of the bundle.
     pub bundle: Digest,
@@ -138,6 +136,7 @@ mod tests {
             name: name.to_owned(),
             version: Version::new(counter, 0, 0),
             counter,
+            sdk: BTreeMap::new(),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::audit::{self, Deed};
+use super::audit::{self, AuditLog, NewEntry};
 use super::lock::Lock;
 use super::releases::{Releases, ReleasesError};
 use crate::oci::digest::Digest;
@@ -18,7 +18,7 @@ use crate::sys::paths::Paths;
 /// No name of an appliance begins so.
 pub const HOST: &str = "_host";
 /// Many times what any holder needs.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 /// What can go wrong with the files of the whole host.
@@ -38,36 +38,36 @@ pub enum HostError {
 
 /// The right to change what concerns the whole host, until it is dropped.
 #[derive(Debug)]
-pub struct Host<'a> {
+pub struct HostLock<'a> {
     paths: &'a Paths,
     _lock: Lock,
 }
 
-impl<'a> Host<'a> {
+impl<'a> HostLock<'a> {
     /// Waits a moment for others, who are done soon.
     ///
     /// # Errors
     ///
     /// Another process keeps the lock.
     pub fn lock(paths: &'a Paths) -> Result<Self, HostError> {
-        Self::lock_within(paths, PATIENCE)
+        Self::lock_within(paths, LOCK_TIMEOUT)
     }
 
-    fn lock_within(paths: &'a Paths, patience: Duration) -> Result<Self, HostError> {
+    fn lock_within(paths: &'a Paths, timeout: Duration) -> Result<Self, HostError> {
         let path = paths.appliances().join(format!("{HOST}.lock"));
         let begun = Instant::now();
         loop {
-            match Lock::take(&path, 0o600)? {
+            match Lock::acquire(&path, 0o600)? {
                 Ok(lock) => return Ok(Self { paths, _lock: lock }),
-                Err(_) if begun.elapsed() < patience => std::thread::sleep(POLL),
+                Err(_) if begun.elapsed() < timeout => std::thread::sleep(POLL),
                 Err(holder) => return Err(HostError::Locked { holder }),
             }
         }
     }
 
     /// Writes a line to the log of the host.
-    pub fn audit(&self, deed: Deed) -> io::Result<()> {
-        audit::append(&self.paths.audit_log(HOST), deed)
+    pub fn audit(&self, entry: NewEntry) -> io::Result<()> {
+        audit::append(&AuditLog::of(self.paths, HOST), entry)
     }
 
     /// Writes down that this release was taken, unless a higher one was.
@@ -84,12 +84,12 @@ mod tests {
     fn one_waits_for_the_other_and_not_for_ever() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::below(dir.path());
-        let held = Host::lock(&paths).unwrap();
-        let error = Host::lock_within(&paths, POLL).unwrap_err();
+        let held = HostLock::lock(&paths).unwrap();
+        let error = HostLock::lock_within(&paths, POLL).unwrap_err();
         let holder = std::process::id().to_string();
         assert!(error.to_string().contains(&holder), "{error}");
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| Host::lock(&paths).map(drop));
+            let other = scope.spawn(|| HostLock::lock(&paths).map(drop));
             std::thread::sleep(3 * POLL);
             assert!(!other.is_finished());
             drop(held);

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::http::Request;
 
 /// One rule: requests whose head contains `needle` get `answers` in turn, the
-/// last one for ever.
+/// last one again and again.
 #[derive(Debug, Clone)]
 struct Rule {
     needle: String,

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Door;
+use super::Endpoint;
 use crate::langfuse::http::{Basic, HttpError, Request};
 use crate::stack::Line;
 use crate::sys::text::one_line;
@@ -117,15 +117,23 @@ pub enum ProbeError {
 }
 
 /// Sends one span. Returns how long web took to accept it.
-pub async fn ingest(door: &Door, keys: &Basic, id: &TraceId) -> Result<Duration, ProbeError> {
+pub async fn ingest(
+    endpoint: &Endpoint,
+    keys: &Basic,
+    id: &TraceId,
+) -> Result<Duration, ProbeError> {
     let body = span(id, Timestamp::now());
     let request = Request {
         basic: Some(keys),
         headers: &[("x-langfuse-ingestion-version", "4")],
         json: Some(&body),
-        ..door.request("/api/public/otel/v1/traces", INGEST_LIMIT)
+        ..endpoint.request("/api/public/otel/v1/traces", INGEST_LIMIT)
     };
-    let response = door.client.send(&request).await.map_err(ProbeError::Http)?;
+    let response = endpoint
+        .client
+        .send(&request)
+        .await
+        .map_err(ProbeError::Http)?;
     match response.status {
         status @ (401 | 403) => Err(ProbeError::Unauthorized { status }),
         200..=299 if rejected_spans(&response.body) == 0 => Ok(response.elapsed),
@@ -139,7 +147,7 @@ pub async fn ingest(door: &Door, keys: &Basic, id: &TraceId) -> Result<Duration,
 /// Looks for a trace until it is there. Returns how long that took; with a
 /// short `limit` it answers whether an older event is still there.
 pub async fn read_back(
-    door: &Door,
+    endpoint: &Endpoint,
     line: Line,
     keys: &Basic,
     id: &TraceId,
@@ -154,9 +162,9 @@ pub async fn read_back(
         let left = limit.saturating_sub(started.elapsed());
         let request = Request {
             basic: Some(keys),
-            ..door.request(&path, left.clamp(Duration::from_millis(500), READ_LIMIT))
+            ..endpoint.request(&path, left.clamp(Duration::from_millis(500), READ_LIMIT))
         };
-        let last = match door.client.send(&request).await {
+        let last = match endpoint.client.send(&request).await {
             Ok(response) => match response.status {
                 200 if holds(line, &response.body, id) => return Ok(started.elapsed()),
                 status @ (401 | 403) => return Err(ProbeError::Unauthorized { status }),
@@ -240,15 +248,22 @@ mod tests {
 
     async fn look(line: Line, server: Canned, limit: u64) -> Result<Duration, ProbeError> {
         let server = server.start().await;
-        let door = Door::loopback(server.address.port(), "x");
-        read_back(&door, line, &keys(), &id(), Duration::from_millis(limit)).await
+        let endpoint = Endpoint::loopback(server.address.port(), "x");
+        read_back(
+            &endpoint,
+            line,
+            &keys(),
+            &id(),
+            Duration::from_millis(limit),
+        )
+        .await
     }
 
     #[tokio::test]
     async fn sends_one_span_of_otlp_json() {
         let server = Canned::answer(200, "{}").start().await;
-        let door = Door::loopback(server.address.port(), "x");
-        ingest(&door, &keys(), &id()).await.unwrap();
+        let endpoint = Endpoint::loopback(server.address.port(), "x");
+        ingest(&endpoint, &keys(), &id()).await.unwrap();
         let seen = server.seen();
         assert!(
             seen.starts_with("POST /api/public/otel/v1/traces HTTP/1.1\r\n"),
@@ -275,8 +290,8 @@ mod tests {
             (200, r#"{"partialSuccess":{"rejectedSpans":"1"}}"#, false),
         ] {
             let server = Canned::answer(status, body).start().await;
-            let door = Door::loopback(server.address.port(), "x");
-            let error = ingest(&door, &keys(), &id()).await.unwrap_err();
+            let endpoint = Endpoint::loopback(server.address.port(), "x");
+            let error = ingest(&endpoint, &keys(), &id()).await.unwrap_err();
             assert_eq!(
                 matches!(error, ProbeError::Unauthorized { .. }),
                 unauthorized,

@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use crate::sys::host::is_local;
+use crate::sys::http1::{ExchangeError, exchange};
 
 /// Largest body in bytes that is read unless a request says otherwise.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -31,32 +30,24 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 pub enum HttpError {
     /// The address is neither this host's nor one of the stack's.
     #[error("{address} is neither an address of this host nor one of the stack")]
-    NotOurs {
-        /// The address.
-        address: SocketAddr,
-    },
+    NotOurs { address: SocketAddr },
     /// Nobody listens, or the way there is closed.
     #[error("no connection to {address}")]
     Connect {
-        /// The address.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// The connection broke, or what came was not HTTP.
     #[error("{address} gave no valid HTTP answer")]
     Exchange {
-        /// The address.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: hyper::Error,
     },
     /// No whole answer in time.
     #[error("{address} gave no answer within {} ms", limit.as_millis())]
     Timeout {
-        /// The address.
         address: SocketAddr,
         /// How long it was given.
         limit: Duration,
@@ -64,7 +55,6 @@ pub enum HttpError {
     /// The body is larger than anything the stack has reason to send.
     #[error("{address} answered with more than {limit} bytes")]
     TooLarge {
-        /// The address.
         address: SocketAddr,
         /// Bytes that were allowed.
         limit: usize,
@@ -72,9 +62,7 @@ pub enum HttpError {
     /// The request itself cannot be written down.
     #[error("cannot ask {address} for this")]
     Request {
-        /// The address.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: hyper::http::Error,
     },
@@ -99,7 +87,6 @@ impl Basic {
     }
 }
 
-/// One request.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// Where to connect.
@@ -204,28 +191,14 @@ impl Client {
 
     async fn exchange(&self, request: &Request<'_>) -> Result<(u16, Bytes), HttpError> {
         let address = request.address;
-        let broken = |source| HttpError::Exchange { address, source };
         let message = message(request).map_err(|source| HttpError::Request { address, source })?;
         let stream = self.dial(address).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        exchange(stream, message, BODY_LIMIT)
             .await
-            .map_err(broken)?;
-        // The set ends the connection's task when this future is dropped.
-        let mut driver = JoinSet::new();
-        driver.spawn(connection);
-        let response = sender.send_request(message).await.map_err(broken)?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), BODY_LIMIT)
-            .collect()
-            .await
-            .map_err(|error| match error.downcast::<hyper::Error>() {
-                Ok(source) => broken(*source),
-                Err(_) => HttpError::TooLarge {
-                    address,
-                    limit: BODY_LIMIT,
-                },
-            })?;
-        Ok((status, body.to_bytes()))
+            .map_err(|error| match error {
+                ExchangeError::Broken(source) => HttpError::Exchange { address, source },
+                ExchangeError::TooLarge { limit } => HttpError::TooLarge { address, limit },
+            })
     }
 }
 

@@ -14,6 +14,7 @@ mod event;
 pub mod http;
 pub mod query;
 pub mod schema;
+pub mod sdk;
 mod update;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,7 +23,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use event::{PROBE_NAME, ProbeError, TraceId, ingest, read_back};
-pub use update::{UPDATE_LIMIT, UpdateCheck, UpdateEvidence, UpdateVerdict, judge, update_check};
+pub use update::{
+    BeforeCheck, UPDATE_LIMIT, UpdateCheck, UpdateEvidence, UpdateVerdict, judge, update_check,
+};
 
 use crate::engine::Container;
 use http::{Client, HttpError, Request, Response};
@@ -31,9 +34,9 @@ use http::{Client, HttpError, Request, Response};
 /// nine seconds and more, which is a finding and not a reason to wait.
 pub const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 
-/// A place where the web API answers: the gateway.
+/// Where the web API answers: the gateway.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct Endpoint {
     /// Where to connect.
     pub address: SocketAddr,
     /// The `Host` header: host and port of the public URL.
@@ -41,7 +44,7 @@ pub struct Door {
     client: Client,
 }
 
-impl Door {
+impl Endpoint {
     /// A port on loopback.
     pub fn loopback(port: u16, host: impl Into<String>) -> Self {
         Self {
@@ -146,8 +149,8 @@ impl Health {
 }
 
 /// `GET /api/public/health`: whether web serves, and its version.
-pub async fn health(door: &Door) -> Result<Health, HttpError> {
-    let response = door.get("/api/public/health", HEALTH_LIMIT).await?;
+pub async fn health(endpoint: &Endpoint) -> Result<Health, HttpError> {
+    let response = endpoint.get("/api/public/health", HEALTH_LIMIT).await?;
     Ok(Health::read(&response))
 }
 
@@ -169,8 +172,8 @@ mod tests {
             )
             .start()
             .await;
-        let door = Door::loopback(server.address.port(), "langfuse.lan:8443");
-        let health = health(&door).await.unwrap();
+        let endpoint = Endpoint::loopback(server.address.port(), "langfuse.lan:8443");
+        let health = health(&endpoint).await.unwrap();
         assert!(health.is_ok());
         assert_eq!(health.version.as_deref(), Some("4.16.0"));
         assert!(server.seen().contains("host: langfuse.lan:8443\r\n"));
@@ -179,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn an_error_page_has_no_version() {
         let server = Canned::answer(500, "Internal Server Error").start().await;
-        let health = health(&Door::loopback(server.address.port(), "x"))
+        let health = health(&Endpoint::loopback(server.address.port(), "x"))
             .await
             .unwrap();
         assert_eq!((health.status, health.version), (500, None));

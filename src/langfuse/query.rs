@@ -15,7 +15,6 @@ pub enum QueryError {
     /// A command in a container failed.
     #[error("`{command}` in {container} ended with code {code}: {output}")]
     Exec {
-        /// The container.
         container: String,
         /// The command without its arguments.
         command: String,

@@ -15,7 +15,7 @@ use crate::stack::{Schema, SchemaKind};
 use crate::sys::text::one_line;
 
 /// How long one query may take.
-const QUERY_LIMIT: Duration = Duration::from_secs(10);
+const QUERY_LIMIT: Duration = Duration::from_secs(30);
 
 /// A row without `finished_at` and `rolled_back_at` blocks every later
 /// migration (P3009).
@@ -97,7 +97,6 @@ fn number(text: &str) -> i64 {
 /// A background migration that failed. Nothing retries it by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedMigration {
-    /// Its name.
     pub name: String,
     /// Beginning of Langfuse's words.
     pub reason: String,

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Door, health, millis};
-use crate::engine::ContainerEngine;
+use super::{Endpoint, health, millis};
+use crate::engine::{Container, ContainerEngine, EngineError};
 use crate::langfuse::http::HttpError;
 use crate::sys::text::one_line;
 
@@ -34,6 +34,7 @@ const LOG_ANSWERED: [&str; 2] = ["does not match schema", "does not contain"];
 
 /// What an update check means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UpdateVerdict {
     /// Blocked as expected: at once, logged, and web as well as before.
@@ -142,22 +143,17 @@ fn log_line(log: &str) -> Option<&str> {
 ///
 /// # Errors
 ///
-/// Nobody listens behind `door`, so that no check was made. An answer that
+/// Nobody listens behind `endpoint`, so that no check was made. An answer that
 /// breaks off in the middle is a verdict and not an error.
 pub async fn update_check(
     engine: &impl ContainerEngine,
-    door: &Door,
+    endpoint: &Endpoint,
     web: &str,
     limit: Duration,
 ) -> Result<UpdateCheck, HttpError> {
-    let since = Timestamp::now().as_second();
-    let (before, log_before) = tokio::join!(
-        engine.container(web),
-        engine.logs(web, LOG_TAIL, Some(since))
-    );
-    let lines_before = log_before.unwrap_or_default().lines().count();
+    let before = Box::pin(BeforeCheck::look(engine, web)).await;
     let started = Instant::now();
-    let answer = match door.get(PATH, limit).await {
+    let answer = match endpoint.get(PATH, limit).await {
         Ok(response) => Some((response.status, response.body)),
         Err(HttpError::Timeout { .. }) => None,
         // Status 0: web took the call and broke off.
@@ -167,31 +163,71 @@ pub async fn update_check(
         Err(error) => return Err(error),
     };
     let elapsed = started.elapsed();
-    let log = fresh_log(engine, web, since, lines_before).await;
-    let (healthy, after) = tokio::join!(health(door), engine.container(web));
-    let restarts = |container: Result<Option<crate::engine::Container>, _>| {
-        container.ok().flatten().map_or(0, |web| web.restarts)
-    };
-    let verdict = judge(&UpdateEvidence {
-        answer: answer
-            .as_ref()
-            .map(|(status, body)| (*status, body.as_str())),
-        elapsed,
-        log: &log,
-        restarts_before: restarts(before),
-        restarts_after: restarts(after),
-        healthy_after: healthy.is_ok_and(|health| health.is_ok()),
-    });
-    Ok(UpdateCheck {
-        verdict,
-        status: answer
-            .as_ref()
-            .map(|(status, _)| *status)
-            .filter(|status| *status != 0),
-        body: answer.map(|(_, body)| one_line(&body)).unwrap_or_default(),
-        elapsed_ms: millis(elapsed),
-        log_line: log_line(&log).map(one_line),
-    })
+    let is_healthy = async { health(endpoint).await.is_ok_and(|health| health.is_ok()) };
+    Ok(Box::pin(before.judge(engine, answer, elapsed, is_healthy)).await)
+}
+
+/// What web had logged, and how often it had been restarted, before a check.
+#[derive(Debug)]
+pub struct BeforeCheck<'a> {
+    web: &'a str,
+    since: i64,
+    lines: usize,
+    restarts: u64,
+}
+
+impl<'a> BeforeCheck<'a> {
+    /// Looks at the container `web`.
+    pub async fn look(engine: &impl ContainerEngine, web: &'a str) -> Self {
+        let since = Timestamp::now().as_second();
+        let (container, log) = tokio::join!(
+            engine.container(web),
+            engine.logs(web, LOG_TAIL, Some(since))
+        );
+        Self {
+            web,
+            since,
+            lines: log.unwrap_or_default().lines().count(),
+            restarts: restarts(container),
+        }
+    }
+
+    /// Judges what web answered, which took `elapsed`: status and body, status
+    /// 0 where the connection broke off, `None` where nothing came in time.
+    pub async fn judge(
+        self,
+        engine: &impl ContainerEngine,
+        answer: Option<(u16, String)>,
+        elapsed: Duration,
+        healthy_after: impl Future<Output = bool>,
+    ) -> UpdateCheck {
+        let log = fresh_log(engine, self.web, self.since, self.lines).await;
+        let (healthy_after, after) = tokio::join!(healthy_after, engine.container(self.web));
+        let verdict = judge(&UpdateEvidence {
+            answer: answer
+                .as_ref()
+                .map(|(status, body)| (*status, body.as_str())),
+            elapsed,
+            log: &log,
+            restarts_before: self.restarts,
+            restarts_after: restarts(after),
+            healthy_after,
+        });
+        UpdateCheck {
+            verdict,
+            status: answer
+                .as_ref()
+                .map(|(status, _)| *status)
+                .filter(|status| *status != 0),
+            body: answer.map(|(_, body)| one_line(&body)).unwrap_or_default(),
+            elapsed_ms: millis(elapsed),
+            log_line: log_line(&log).map(one_line),
+        }
+    }
+}
+
+fn restarts(container: Result<Option<Container>, EngineError>) -> u64 {
+    container.ok().flatten().map_or(0, |web| web.restarts)
 }
 
 /// What web logged after the first `skip` lines since `since`, as soon as a

@@ -2,7 +2,7 @@
 //! the right ones.
 //!
 //! Invariant: the last bytes of a blob leave the reader only after the hash
-//! over all of it was right. Whoever counts to the size of the blob has
+//! over all of it was right. A reader that counts to the size of the blob has
 //! verified it, whether or not they read on to the end of the file.
 
 use std::io::{self, Read};

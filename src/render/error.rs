@@ -2,14 +2,13 @@
 
 /// Why something cannot be rendered. A definition that passed
 /// [`crate::stack::validate`] with secrets made by its rules gives none of these but
-/// [`RenderError::NoImage`] and [`RenderError::NoTls`].
+/// [`RenderError::NoImage`], [`RenderError::NoTls`] and [`RenderError::NoCa`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenderError {
     /// A reference without a value.
     #[error("{at} refers to `{reference}`, which has no value")]
     NoValue {
-        /// Where.
         at: String,
         /// The reference as written.
         reference: String,
@@ -17,7 +16,6 @@ pub enum RenderError {
     /// No image id for a key.
     #[error("{at} needs image `{key}`, which is not loaded")]
     NoImage {
-        /// Where.
         at: String,
         /// The bundle's key.
         key: String,
@@ -25,18 +23,16 @@ pub enum RenderError {
     /// The site names a certificate, but its content was not given.
     #[error("the gateway's certificate and key were not read")]
     NoTls,
+    /// The site names certificates, but their content was not given.
+    #[error("the certificates of `ca.bundle` were not read")]
+    NoCa,
     /// A mode or an owner that is not one.
     #[error("{at} has no legal mode or owner")]
-    BadFile {
-        /// Where.
-        at: String,
-    },
+    BadFile { at: String },
     /// A file that does not fit into a tar.
     #[error("{path} does not fit into a tar")]
     Tar {
-        /// Its path.
         path: String,
-        /// Why.
         #[source]
         source: std::io::Error,
     },

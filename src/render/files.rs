@@ -18,6 +18,16 @@ pub struct RenderedFile {
     pub gid: u64,
 }
 
+impl RenderedFile {
+    /// The same without content.
+    pub(super) fn blank(&self) -> Self {
+        Self {
+            content: Secret::new(""),
+            ..self.clone()
+        }
+    }
+}
+
 /// A tar of the files, relative to `/`. Directories are not listed, so that
 /// those of the image keep their owners and modes.
 ///

@@ -3,9 +3,14 @@
 //! Pure: the same inputs give the same containers, and the same hash over
 //! everything that defines them, so that a second run sees what has changed.
 
+pub mod egress;
 mod error;
 mod files;
 mod hash;
+mod lookup;
+mod names;
+mod networks;
+mod route;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,69 +18,44 @@ use std::time::Duration;
 pub use error::RenderError;
 pub use files::{RenderedFile, files_tar};
 use hash::config_hash;
+use lookup::Lookup;
+pub use names::Names;
+pub use networks::networks;
+use networks::{links_of, networks_of, resolver_of};
+pub use route::Route;
 
-use crate::engine::{ContainerSpec, HealthSpec, NetworkSpec, Owner, PortSpec, Reach};
-use crate::stack::environment::{Environment, is_proposal};
-use crate::stack::file::{parse_mode, parse_owner};
+use crate::engine::{ConfinementSpec, ContainerSpec, HealthSpec, Owner, PortSpec, Resolver};
+use crate::stack::environment::is_proposal;
 use crate::stack::secret::{Secret, SecretStore};
-use crate::stack::site::{SiteConfig, TlsMaterial};
-use crate::stack::template::{Part, Values};
-use crate::stack::{Condition, File, Health, JOB, Service, Stack, Template};
+use crate::stack::site::{CaBundle, SiteConfig, TlsMaterial};
+use crate::stack::template::Part;
+use crate::stack::{Confinement, Health, JOB, Service, Stack, Template};
 
-/// The engine's names for the parts of an appliance.
-#[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
-    /// Name of the appliance.
-    pub appliance: &'a str,
-}
+/// What Node reads further certificates from.
+const TRUSTED_CA: &str = "NODE_EXTRA_CA_CERTS";
+/// Where web and worker find the site's own certificates.
+const CA_FILE: &str = "/etc/lfctl-ca.pem";
 
-impl Names<'_> {
-    /// A service's container.
-    pub fn container(&self, service: &str) -> String {
-        format!("{}-{service}", self.appliance)
-    }
-
-    /// The migration job's container.
-    pub fn job(&self) -> String {
-        self.container(JOB)
-    }
-
-    /// The network without a route out.
-    pub fn internal(&self) -> String {
-        format!("{}-internal", self.appliance)
-    }
-
-    /// The network of the gateway's published port.
-    pub fn edge(&self) -> String {
-        format!("{}-edge", self.appliance)
-    }
-
-    /// A volume.
-    pub fn volume(&self, name: &str) -> String {
-        format!("{}-{name}", self.appliance)
-    }
-
-    fn owner(&self, part: &str) -> Owner {
-        Owner {
-            appliance: self.appliance.to_owned(),
-            part: part.to_owned(),
-        }
-    }
-}
+/// Hex digits that tell webs apart.
+pub const HOST_DIGITS: usize = 8;
 
 /// All that a definition is rendered with.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
+pub struct Inputs<'a> {
     /// Name of the appliance.
     pub appliance: &'a str,
     /// What the operator decided.
     pub site: &'a SiteConfig,
     /// Content of the files that `site.tls` names; both or neither.
     pub tls: Option<&'a TlsMaterial>,
+    /// Content of the file that `site.ca` names.
+    pub ca: Option<&'a CaBundle>,
     /// The appliance's secrets.
     pub secrets: &'a SecretStore,
     /// Image ids by the bundle's key.
     pub images: &'a BTreeMap<String, String>,
+    /// Where the gateway leads.
+    pub route: Route<'a>,
 }
 
 /// A container and the files put into it before it starts.
@@ -83,79 +63,11 @@ pub struct Context<'a> {
 pub struct Rendered {
     /// The container.
     pub spec: ContainerSpec,
-    /// Its files.
     pub files: Vec<RenderedFile>,
 }
 
-struct Lookup<'a> {
-    stack: &'a Stack,
-    secrets: &'a SecretStore,
-    site: BTreeMap<&'static str, Secret>,
-}
-
-impl Values for Lookup<'_> {
-    fn lookup(&self, part: &Part) -> Option<String> {
-        match part {
-            Part::Literal(text) => Some(text.clone()),
-            Part::Secret(name) => Some(self.secrets.get(name)?.expose().to_owned()),
-            Part::Site(key) => Some(self.site.get(key.as_str())?.expose().to_owned()),
-            // A service's name is its host name on the internal network.
-            Part::Service(name) => Some(self.stack.service(name)?.name.clone()),
-        }
-    }
-}
-
-impl<'a> Lookup<'a> {
-    fn new(stack: &'a Stack, context: &Context<'a>) -> Result<Self, RenderError> {
-        if context.site.tls.is_some() && context.tls.is_none() {
-            return Err(RenderError::NoTls);
-        }
-        Ok(Self {
-            stack,
-            secrets: context.secrets,
-            site: context.site.values(context.tls),
-        })
-    }
-
-    fn render(&self, at: &str, template: &Template) -> Result<String, RenderError> {
-        template
-            .render(self)
-            .map_err(|reference| RenderError::NoValue {
-                at: at.to_owned(),
-                reference: reference.to_string(),
-            })
-    }
-
-    fn env(
-        &self,
-        at: &str,
-        env: &Environment<'_>,
-    ) -> Result<BTreeMap<String, String>, RenderError> {
-        env.iter()
-            .map(|(name, value)| {
-                let at = format!("{name} of {at}");
-                Ok(((*name).to_owned(), self.render(&at, value)?))
-            })
-            .collect()
-    }
-
-    fn file(&self, at: &str, file: &File) -> Result<RenderedFile, RenderError> {
-        let at = format!("file `{}` of {at}", file.path);
-        let (Some(mode), Some((uid, gid))) = (parse_mode(&file.mode), parse_owner(&file.owner))
-        else {
-            return Err(RenderError::BadFile { at });
-        };
-        Ok(RenderedFile {
-            path: file.path.clone(),
-            content: Secret::new(self.render(&at, &file.content)?),
-            mode,
-            uid,
-            gid,
-        })
-    }
-}
-
-/// The container of one service.
+/// The container of one service, once it has made what
+/// [`Service::first_start_env`] is for.
 ///
 /// # Errors
 ///
@@ -163,46 +75,58 @@ impl<'a> Lookup<'a> {
 pub fn render_service(
     stack: &Stack,
     service: &Service,
-    context: &Context<'_>,
+    inputs: &Inputs<'_>,
 ) -> Result<Rendered, RenderError> {
-    let lookup = Lookup::new(stack, context)?;
-    let names = Names {
-        appliance: context.appliance,
-    };
-    let at = format!("service `{}`", service.name);
-    let mut env = lookup.env(&at, &stack.service_environment(service))?;
-    // What the release sets wins; the site's check refuses such variables.
-    for (name, value) in site_env(stack, service, context.site) {
-        if is_proposal(name) || !env.contains_key(name) {
-            env.insert(name.clone(), value.expose().to_owned());
-        }
-    }
-    let wanted = if context.site.tls.is_some() {
-        Condition::Tls
+    render_with(stack, service, &BTreeMap::new(), inputs)
+}
+
+/// The container of one service that starts on empty databases.
+///
+/// # Errors
+///
+/// See [`RenderError`].
+pub fn render_first_start(
+    stack: &Stack,
+    service: &Service,
+    inputs: &Inputs<'_>,
+) -> Result<Rendered, RenderError> {
+    render_with(stack, service, &service.first_start_env, inputs)
+}
+
+fn render_with(
+    stack: &Stack,
+    service: &Service,
+    further: &BTreeMap<String, Template>,
+    inputs: &Inputs<'_>,
+) -> Result<Rendered, RenderError> {
+    let web = if leads_to_web(stack, service) {
+        web_host(stack, inputs)?
     } else {
-        Condition::PlainHttp
+        None
     };
-    let files = service
-        .files
-        .iter()
-        .filter(|file| file.when.is_none_or(|when| when == wanted))
-        .map(|file| lookup.file(&at, file))
-        .collect::<Result<Vec<_>, _>>()?;
-    let is_gateway = service.name == stack.langfuse.gateway;
-    // Internal first: its resolver is the one that knows the siblings.
-    let mut networks = vec![(names.internal(), vec![service.name.clone()])];
-    if is_gateway {
-        networks.push((names.edge(), Vec::new()));
+    let lookup =
+        Lookup::new(stack, inputs.secrets, inputs.site, inputs.tls)?.leading(web, inputs.route);
+    let names = Names {
+        appliance: inputs.appliance,
+    };
+    let mut env = environment(stack, service, further, inputs.site, &lookup)?;
+    let mut files = lookup.files(&at(service), service, inputs.site)?;
+    if let Some(ca) = trusted(stack, service, inputs)? {
+        env.entry(TRUSTED_CA.to_owned())
+            .or_insert_with(|| CA_FILE.to_owned());
+        files.push(ca);
     }
     let mut spec = ContainerSpec {
         name: names.container(&service.name),
         owner: names.owner(&service.name),
-        image: image(context, &at, &service.image)?,
+        image: image(inputs, &at(service), &service.image)?,
         user: service.user.clone(),
         entrypoint: service.entrypoint.clone(),
         command: service.command.clone(),
         env: env.into(),
-        networks,
+        networks: networks_of(stack, service, inputs.appliance, inputs.site),
+        links: links_of(stack, service, inputs.appliance, inputs.site),
+        resolver: resolver_of(&service.name),
         mounts: service
             .mounts
             .iter()
@@ -211,29 +135,126 @@ pub fn render_service(
         tmpfs: service.tmpfs.clone(),
         extra_hosts: Vec::new(),
         dns_options: dns_options(),
-        ports: Vec::new(),
+        ports: published(service, inputs.site),
         health: Some(health(&service.health)),
         stop_signal: service.stop.signal.clone(),
         stop_timeout: Some(service.stop.timeout_seconds),
         restart: true,
         nofile: service.nofile,
+        confinement: service.confinement.as_ref().map(confinement),
         config_hash: String::new(),
     };
     if service.fail_fast {
         fail_fast(&mut spec, stack);
     }
-    if let Some(publish) = &service.publish {
-        spec.ports.push(PortSpec {
-            host_ip: context.site.listen.ip().to_string(),
-            host_port: context.site.listen.port(),
-            container_port: match wanted {
-                Condition::Tls => publish.https,
-                Condition::PlainHttp => publish.http,
-            },
-        });
-    }
-    spec.config_hash = config_hash(&spec, &files);
+    identify(
+        &mut spec,
+        &files,
+        service,
+        further.is_empty(),
+        (stack, inputs),
+    )?;
     Ok(Rendered { spec, files })
+}
+
+/// What a service finds in its environment: from the release, from the site,
+/// and `further`.
+fn environment(
+    stack: &Stack,
+    service: &Service,
+    further: &BTreeMap<String, Template>,
+    site: &SiteConfig,
+    lookup: &Lookup<'_>,
+) -> Result<BTreeMap<String, String>, RenderError> {
+    let mut env = stack.service_environment(service);
+    env.extend(further.iter().map(|(name, value)| (name.as_str(), value)));
+    let mut env = lookup.env(&at(service), &env)?;
+    // What the release sets wins; the site's check refuses such variables.
+    for (name, value) in site_env(stack, service, site) {
+        if is_proposal(name) || !env.contains_key(name) {
+            env.insert(name.clone(), value.expose().to_owned());
+        }
+    }
+    for (name, value) in egress::environment(&service.name, site) {
+        env.entry(name).or_insert(value);
+    }
+    Ok(env)
+}
+
+fn published(service: &Service, site: &SiteConfig) -> Vec<PortSpec> {
+    let publish = service.publish.iter();
+    publish
+        .map(|publish| PortSpec {
+            host_ip: site.listen.ip().to_string(),
+            host_port: site.listen.port(),
+            container_port: match site.tls {
+                Some(_) => publish.https,
+                None => publish.http,
+            },
+        })
+        .collect()
+}
+
+/// How messages name a service.
+fn at(service: &Service) -> String {
+    format!("service `{}`", service.name)
+}
+
+/// Gives a container its hash, and web its host name: so that the gateway
+/// reaches the web it means while there are two.
+fn identify(
+    spec: &mut ContainerSpec,
+    files: &[RenderedFile],
+    service: &Service,
+    is_last_start: bool,
+    (stack, inputs): (&Stack, &Inputs<'_>),
+) -> Result<(), RenderError> {
+    if service.reload.is_some() {
+        // It takes over what is in them without being made anew.
+        let blank: Vec<_> = files.iter().map(RenderedFile::blank).collect();
+        spec.config_hash = config_hash(spec, &blank);
+        return Ok(());
+    }
+    spec.config_hash = config_hash(spec, files);
+    if service.name == stack.langfuse.web {
+        // It stays the same behind the first start.
+        let host = if is_last_start {
+            format!("{}-{}", service.name, &spec.config_hash[..HOST_DIGITS])
+        } else {
+            web_host(stack, inputs)?.unwrap_or_default()
+        };
+        spec.networks[0].1 = vec![host];
+        spec.config_hash = config_hash(spec, files);
+    }
+    Ok(())
+}
+
+/// Whether a service other than web refers to it.
+fn leads_to_web(stack: &Stack, service: &Service) -> bool {
+    let web = &stack.langfuse.web;
+    let env = stack.service_environment(service);
+    let files = service.files.iter().map(|file| &file.content);
+    let parts = env.into_values().chain(files).flat_map(Template::parts);
+    let mut names = parts.filter_map(|part| match part {
+        Part::Service(name) | Part::Next(name) => Some(name),
+        _ => None,
+    });
+    service.name != *web && names.any(|name| name == web)
+}
+
+/// Host name of web on the internal network, another one for each release and
+/// each setting.
+///
+/// # Errors
+///
+/// See [`RenderError`].
+pub fn web_host(stack: &Stack, inputs: &Inputs<'_>) -> Result<Option<String>, RenderError> {
+    let Some(web) = stack.service(&stack.langfuse.web) else {
+        return Ok(None);
+    };
+    let rendered = render_service(stack, web, inputs)?;
+    let mut aliases = rendered.spec.networks.into_iter().flat_map(|(_, all)| all);
+    Ok(aliases.next())
 }
 
 /// The container of the migration job: no health check, no restart, and calls
@@ -242,17 +263,17 @@ pub fn render_service(
 /// # Errors
 ///
 /// See [`RenderError`].
-pub fn render_job(stack: &Stack, context: &Context<'_>) -> Result<Rendered, RenderError> {
-    let lookup = Lookup::new(stack, context)?;
+pub fn render_job(stack: &Stack, inputs: &Inputs<'_>) -> Result<Rendered, RenderError> {
+    let lookup = Lookup::new(stack, inputs.secrets, inputs.site, inputs.tls)?;
     let names = Names {
-        appliance: context.appliance,
+        appliance: inputs.appliance,
     };
     let at = "the migration";
     let job = &stack.migration;
     let mut spec = ContainerSpec {
         name: names.job(),
         owner: names.owner(JOB),
-        image: image(context, at, &job.image)?,
+        image: image(inputs, at, &job.image)?,
         user: None,
         entrypoint: None,
         command: Some(job.command.clone()),
@@ -260,6 +281,8 @@ pub fn render_job(stack: &Stack, context: &Context<'_>) -> Result<Rendered, Rend
             .env(at, &stack.environment(&job.env_groups, &job.env))?
             .into(),
         networks: vec![(names.internal(), Vec::new())],
+        links: BTreeMap::new(),
+        resolver: Resolver::Nobody,
         mounts: Vec::new(),
         tmpfs: Vec::new(),
         extra_hosts: Vec::new(),
@@ -270,6 +293,7 @@ pub fn render_job(stack: &Stack, context: &Context<'_>) -> Result<Rendered, Rend
         stop_timeout: None,
         restart: false,
         nofile: None,
+        confinement: job.confinement.as_ref().map(confinement),
         config_hash: String::new(),
     };
     fail_fast(&mut spec, stack);
@@ -280,21 +304,24 @@ pub fn render_job(stack: &Stack, context: &Context<'_>) -> Result<Rendered, Rend
     })
 }
 
-/// The networks of an appliance, the internal one first.
-pub fn networks(appliance: &str) -> [NetworkSpec; 2] {
-    let names = Names { appliance };
-    [
-        NetworkSpec {
-            name: names.internal(),
-            owner: names.owner("internal"),
-            reach: Reach::Siblings,
-        },
-        NetworkSpec {
-            name: names.edge(),
-            owner: names.owner("edge"),
-            reach: Reach::Published,
-        },
-    ]
+/// The site's own certificates, for a service that trusts them.
+fn trusted(
+    stack: &Stack,
+    service: &Service,
+    inputs: &Inputs<'_>,
+) -> Result<Option<RenderedFile>, RenderError> {
+    let users = [&stack.langfuse.web, &stack.langfuse.worker];
+    if inputs.site.ca.is_none() || !users.contains(&&service.name) {
+        return Ok(None);
+    }
+    let ca = inputs.ca.ok_or(RenderError::NoCa)?;
+    Ok(Some(RenderedFile {
+        path: CA_FILE.to_owned(),
+        content: Secret::new(ca.as_pem()),
+        mode: 0o444,
+        uid: 0,
+        gid: 0,
+    }))
 }
 
 /// The volumes of an appliance: engine name and owner.
@@ -322,8 +349,8 @@ fn site_env<'a>(
     env.into_iter().flatten()
 }
 
-fn image(context: &Context<'_>, at: &str, key: &str) -> Result<String, RenderError> {
-    context
+fn image(inputs: &Inputs<'_>, at: &str, key: &str) -> Result<String, RenderError> {
+    inputs
         .images
         .get(key)
         .cloned()
@@ -347,8 +374,17 @@ fn fail_fast(spec: &mut ContainerSpec, stack: &Stack) {
 
 /// A name that is no sibling's fails after one second instead of ten: the
 /// engine's resolver has nobody to ask and may say nothing at all.
-fn dns_options() -> Vec<String> {
+pub fn dns_options() -> Vec<String> {
     vec!["timeout:1".to_owned(), "attempts:1".to_owned()]
+}
+
+fn confinement(confinement: &Confinement) -> ConfinementSpec {
+    ConfinementSpec {
+        capabilities: confinement.capabilities.clone(),
+        pids: confinement.pids,
+        memory: confinement.memory_limit_mib.map(|mib| mib << 20),
+        read_only: confinement.read_only,
+    }
 }
 
 fn health(health: &Health) -> HealthSpec {

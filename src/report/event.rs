@@ -50,7 +50,7 @@ pub enum Event {
         /// The step.
         id: String,
         /// How it ended.
-        outcome: Outcome,
+        outcome: StepStatus,
         /// Milliseconds it took.
         elapsed_ms: u64,
         /// What there is to say about the result, such as a measured value.
@@ -67,7 +67,6 @@ pub enum Event {
     },
     /// A command ended.
     Finished {
-        /// The exit code.
         exit_code: u8,
         /// What went wrong, if anything did.
         error: Option<ErrorReport>,
@@ -79,7 +78,6 @@ pub enum Event {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
-    /// Bytes.
     Bytes,
     /// Things.
     Items,
@@ -91,14 +89,13 @@ pub enum Unit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum StepStatus {
     /// It was done now.
     Done,
     /// There was nothing to do.
     AlreadyDone,
     /// It was left out on purpose.
     Skipped,
-    /// It failed.
     Failed,
 }
 
@@ -219,11 +216,11 @@ impl<'a> Step<'a> {
     }
 
     /// Ends the step.
-    pub fn finish(mut self, outcome: Outcome, detail: Option<String>) {
+    pub fn finish(mut self, outcome: StepStatus, detail: Option<String>) {
         self.end(outcome, detail);
     }
 
-    fn end(&mut self, outcome: Outcome, detail: Option<String>) {
+    fn end(&mut self, outcome: StepStatus, detail: Option<String>) {
         self.finished = true;
         let pace = self.pace.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(done) = pace.held_back.take() {
@@ -241,7 +238,7 @@ impl<'a> Step<'a> {
 impl Drop for Step<'_> {
     fn drop(&mut self) {
         if !self.finished {
-            self.end(Outcome::Failed, None);
+            self.end(StepStatus::Failed, None);
         }
     }
 }
@@ -277,7 +274,7 @@ mod tests {
             step.progress(done);
         }
         let most = begun.elapsed().as_millis() / PACE.as_millis() + 2;
-        step.finish(Outcome::Done, None);
+        step.finish(StepStatus::Done, None);
         let events = kept.0.into_inner().unwrap();
         let told = |event: &Event| match event {
             Event::Progress { done, .. } => Some(*done),

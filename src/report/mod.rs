@@ -8,3 +8,5 @@ pub mod event;
 pub mod finding;
 pub mod human;
 pub mod json;
+mod progress;
+mod wrap;

@@ -37,7 +37,6 @@ pub enum RepositoryError {
     Newer {
         /// The repository.
         path: PathBuf,
-        /// Its version.
         version: u32,
     },
     /// Somebody else works on it.
@@ -64,25 +63,17 @@ pub enum RepositoryError {
     Io {
         /// What was tried.
         action: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// A file of the repository is not what was written.
     #[error("`{}` is damaged: {what}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
+    Damaged { path: PathBuf, what: String },
     /// The index does not name a blob that a snapshot needs.
     #[error("the index in `{}` does not list blob {blob}", path.display())]
     NotIndexed {
         /// The directory of the index.
         path: PathBuf,
-        /// The blob.
         blob: String,
     },
     /// No snapshot of this name.
@@ -94,28 +85,21 @@ pub enum RepositoryError {
     /// A snapshot that must stay.
     #[error("snapshot `{snapshot}` is still needed: {reason}")]
     Needed {
-        /// The snapshot.
         snapshot: String,
         /// Who needs it.
         reason: String,
     },
     /// No file of this name in the snapshot.
     #[error("no file `{}` in snapshot `{snapshot}`", path.display())]
-    NoFile {
-        /// The snapshot.
-        snapshot: String,
-        /// The file.
-        path: PathBuf,
-    },
+    NoFile { snapshot: String, path: PathBuf },
     /// A name that a snapshot cannot hold.
-    #[error("`{}` is no path inside a snapshot", .0.display())]
+    #[error("`{}` is not a path inside a snapshot", .0.display())]
     BadPath(PathBuf),
     /// What is backed up could not be read to its end.
     #[error("failed to read the source of `{}`", path.display())]
     Source {
         /// The file in the snapshot.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// The system gives no random numbers.

@@ -152,7 +152,7 @@ impl Keeper {
                 .and_then(|plain| serde_json::from_slice(&plain).ok())
                 .ok_or_else(|| RepositoryError::Damaged {
                     path: path.clone(),
-                    what: "it is no lock of this repository".to_owned(),
+                    what: "it is not a lock of this repository".to_owned(),
                 })?;
             if other.is_stale() {
                 // On a medium that cannot be written it hinders nobody either.

@@ -47,6 +47,9 @@ pub use tree::{Kind, Meta};
 pub use verify::{Damage, Verified};
 pub use write::{Description, SnapshotWriter, Totals};
 
+/// Digits of a key's id that `restic` shows.
+const KEY_DIGITS: usize = 8;
+
 /// An open repository.
 #[derive(Debug, Clone)]
 pub struct Repository {
@@ -102,6 +105,13 @@ impl Repository {
             directory,
             cipher,
         }
+    }
+
+    /// The id of the key that the password opened, as `restic key list` shows
+    /// it: the first eight hexadecimal digits.
+    pub fn key_id(&self) -> Option<String> {
+        let id = self.library.key_id().as_ref()?.to_string();
+        Some(id.chars().take(KEY_DIGITS).collect())
     }
 
     /// The directory of the repository.

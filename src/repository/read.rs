@@ -1,6 +1,7 @@
 //! Reading a snapshot: its files, and the bytes of each.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -58,13 +59,17 @@ pub struct SnapshotReader(Arc<Inner>);
 struct Inner {
     repository: Repository,
     index: rustic_core::Repository<IndexedFullStatus>,
-    /// The directory that was looked into last.
-    last: Mutex<Option<Looked>>,
+    /// The directories on the way to the one that was looked into last.
+    last: Mutex<Looked>,
     _lock: Option<Lock>,
 }
 
-/// A directory that was looked into: of which snapshot, where, what is in it.
-type Looked = (TreeId, PathBuf, Arc<Vec<Node>>);
+/// Directories from the root of a tree down, each under its name.
+#[derive(Default)]
+struct Looked {
+    root: Option<TreeId>,
+    way: Vec<(OsString, Arc<Vec<Node>>)>,
+}
 
 impl std::fmt::Debug for SnapshotReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -99,6 +104,18 @@ impl SnapshotReader {
         }
     }
 
+    /// The files below a directory; none where there is no such directory.
+    ///
+    /// # Errors
+    ///
+    /// The snapshot cannot be read.
+    pub fn files_below(&self, snapshot: &Snapshot, directory: &Path) -> Result<Files> {
+        let tree = self.find(snapshot, directory)?.and_then(|it| it.subtree);
+        let pending = tree.map(|tree| Pending::Tree(directory.to_owned(), tree));
+        let (reader, pending) = (self.clone(), pending.into_iter().collect());
+        Ok(Files { reader, pending })
+    }
+
     /// The file at `path`, if the snapshot has it.
     ///
     /// # Errors
@@ -118,24 +135,26 @@ impl SnapshotReader {
     }
 
     fn directory(&self, snapshot: &Snapshot, path: &Path) -> Result<Option<Arc<Vec<Node>>>> {
-        let lock = || self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((root, last, nodes)) = &*lock()
-            && *root == snapshot.tree
-            && last == path
-        {
-            return Ok(Some(Arc::clone(nodes)));
+        let mut looked = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.root != Some(snapshot.tree) {
+            let root = Arc::new(self.tree(snapshot.tree)?);
+            looked.way = vec![(OsString::new(), root)];
+            looked.root = Some(snapshot.tree);
         }
-        let mut nodes = self.tree(snapshot.tree)?;
-        for name in path {
-            let next = nodes.iter().find(|node| node.name() == name);
+        let same = looked.way.iter().skip(1).zip(path);
+        let same = same.take_while(|((known, _), name)| known == name).count();
+        looked.way.truncate(same + 1);
+        for name in path.iter().skip(same) {
+            let above = looked.way.last().map(|(_, nodes)| Arc::clone(nodes));
+            let mut nodes = above.iter().flat_map(|nodes| nodes.iter());
+            let next = nodes.find(|node| node.name() == name);
             let Some(subtree) = next.and_then(|node| node.subtree) else {
                 return Ok(None);
             };
-            nodes = self.tree(subtree)?;
+            let below = Arc::new(self.tree(subtree)?);
+            looked.way.push((name.to_owned(), below));
         }
-        let nodes = Arc::new(nodes);
-        *lock() = Some((snapshot.tree, path.to_owned(), Arc::clone(&nodes)));
-        Ok(Some(nodes))
+        Ok(looked.way.last().map(|(_, nodes)| Arc::clone(nodes)))
     }
 
     /// Opens a file for reading. Every blob is decrypted, and hashed again.

@@ -41,8 +41,8 @@ impl Needed {
 
 /// What becomes of a snapshot.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Retained {
-    /// The snapshot.
     pub snapshot: Snapshot,
     /// Why it stays; empty if it goes.
     pub reasons: Vec<String>,
@@ -50,6 +50,7 @@ pub struct Retained {
 
 /// What a prune did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pruned {
     /// Snapshots removed.
     pub snapshots: usize,

@@ -13,6 +13,7 @@ pub(super) const MANIFEST: &str = "manifest.json";
 
 /// The name of a snapshot: 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SnapshotId(pub(super) String);
 
 impl std::fmt::Display for SnapshotId {
@@ -29,17 +30,17 @@ impl SnapshotId {
     }
 }
 
-/// A snapshot.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
     /// Its name.
     pub id: SnapshotId,
     /// When it was begun.
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub time: Zoned,
     /// The host that made it.
     pub host: String,
-    /// Its tags.
     pub tags: Vec<String>,
     /// Bytes of all files, if the program that made it wrote that down.
     pub bytes: Option<u64>,
@@ -120,7 +121,7 @@ impl Repository {
                 .and_then(|plain| serde_json::from_slice(&plain).ok())
                 .ok_or_else(|| RepositoryError::Damaged {
                     path,
-                    what: "it is no snapshot of this repository".to_owned(),
+                    what: "it is not a snapshot of this repository".to_owned(),
                 })?;
             file.id = id.into();
             files.push(file);

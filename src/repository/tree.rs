@@ -52,7 +52,6 @@ impl Default for Meta {
 pub enum Kind {
     /// A file with content.
     File,
-    /// A directory.
     Directory,
     /// A symbolic link to this path.
     Symlink(PathBuf),

@@ -25,10 +25,10 @@ const STEP: usize = 256 * 1024;
 
 /// A file of the repository that is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Damage {
     /// The file of the repository.
     pub path: PathBuf,
-    /// What is wrong.
     pub what: String,
 }
 
@@ -240,7 +240,7 @@ impl Verified {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    self.note(error);
+                    self.record(error);
                     is_broken = true;
                     continue;
                 }
@@ -266,7 +266,7 @@ impl Verified {
     }
 
     /// Lists what stands in the way of reading a directory, unless it is listed.
-    fn note(&mut self, error: RepositoryError) {
+    fn record(&mut self, error: RepositoryError) {
         let (path, what) = match error {
             RepositoryError::Damaged { path, what } => (path, what),
             RepositoryError::NotIndexed { path, blob } => {

@@ -35,7 +35,6 @@ pub struct Description {
 /// How much was read and added so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Files.
     pub files: u64,
     /// Bytes read, or known to be unchanged.
     pub read: u64,

@@ -137,6 +137,13 @@ pub enum SignError {
     /// Two keys of one id, of which one may be a forgery.
     #[error("another key with the id {0} is trusted already")]
     Conflict(KeyId),
+    /// Two files of the trust store hold different keys of one id.
+    #[error(
+        "`{}` and `{}` hold different keys, both with the id {id}",
+        files[0].display(),
+        files[1].display()
+    )]
+    TwoFiles { id: KeyId, files: [PathBuf; 2] },
     /// The secret key is encrypted and no password was given.
     #[error("secret key is protected by a password")]
     PasswordNeeded,

@@ -10,6 +10,7 @@ use super::{KeyId, TrustedKey};
 /// Keys that a signer vouches for, and keys it declares void. It travels in
 /// a bundle, or in a file of its own, and counts only with a signature.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrustStatement {
     /// Keys to be trusted from now on, as the base64 line that `minisign -P`

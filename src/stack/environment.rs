@@ -2,7 +2,7 @@
 //! must know them before anything starts.
 //!
 //! Langfuse checks its environment only after it has migrated, in part not at
-//! all, and a web with a bad one answers 500 for ever instead of exiting. So
+//! all, and a web with a bad one answers 500 without end instead of exiting. So
 //! the rules that have hurt are here, for the stack definition and for what
 //! the operator adds to it.
 
@@ -44,7 +44,7 @@ pub fn is_shared(name: &str) -> bool {
         "LANGFUSE_MIGRATION_V4_",
         "LANGFUSE_BACKGROUND_MIGRATION_V4_",
     ];
-    // Signed for whoever uses the URL: browsers for web, the stack for worker.
+    // Signed for those who use the URL: browsers for web, the stack for worker.
     name != "LANGFUSE_S3_MEDIA_UPLOAD_ENDPOINT"
         && (EXACT.contains(&name)
             || PREFIXES.iter().any(|prefix| name.starts_with(prefix))

@@ -6,25 +6,37 @@
 //! shapes; it does no I/O and knows no service by name. `validate` finds every
 //! reference to nothing, so code behind it may rely on names.
 
+pub mod confinement;
 pub mod environment;
 pub mod file;
 pub mod release;
+mod schema;
 pub mod secret;
 pub mod site;
+pub mod site_key;
+mod stop;
+mod store;
 pub mod template;
 pub mod validate;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use confinement::Confinement;
+pub use schema::{Schema, SchemaKind};
+pub use stop::{Reload, Stop};
+pub use store::Store;
 pub use template::{Part, Template};
 
 /// Name of the migration job within the appliance.
 pub const JOB: &str = "migration";
+/// Name of the container that carries what the site allows out; no definition
+/// has it.
+pub const EGRESS: &str = "egress";
 
 /// Everything that runs, in the order in which it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +60,10 @@ pub struct Stack {
     pub migration: Job,
     /// How to read each schema after the migration.
     pub schemas: Vec<Schema>,
+    /// Where its data lies and how a backup gets at it; empty in a release that
+    /// an lfctl without backups made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<Store>,
     /// Hosts that are known to be called and must fail at once.
     pub call_home: Vec<CallHome>,
 }
@@ -68,6 +84,10 @@ pub struct Langfuse {
     pub gateway: String,
     /// The gateway's port that speaks plain HTTP inside the stack.
     pub gateway_port: u16,
+    /// The gateway's port, never published, that leads to `${next:WEB}` while
+    /// the others lead to the web that serves, or are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_port: Option<u16>,
     /// Names of the secrets that hold the initial project's API key pair.
     pub public_key: String,
     /// See `public_key`.
@@ -142,6 +162,10 @@ pub enum SecretKind {
 pub struct Volume {
     /// Name within the appliance; the engine sees `<appliance>-<name>`.
     pub name: String,
+    /// Files in a directory that holds a file of this name never change in
+    /// place, so that a rollback point may link them; it copies all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub immutable_beside: Option<String>,
 }
 
 /// When a service starts.
@@ -181,6 +205,10 @@ pub struct Service {
     /// Own environment variables; they win over groups.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Template>,
+    /// Variables that the service gets only until it has made what they name,
+    /// such as the first user's password.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub first_start_env: BTreeMap<String, Template>,
     /// Files put into the container before it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<File>,
@@ -194,6 +222,10 @@ pub struct Service {
     pub health: Health,
     /// How it ends.
     pub stop: Stop,
+    /// How it takes over changed files while it runs; without it, its container
+    /// is made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
     /// The published port; only a service of stage `edge` has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
@@ -205,6 +237,10 @@ pub struct Service {
     pub nofile: Option<u64>,
     /// Memory in MiB the service is expected to use, for sizing.
     pub memory_mib: u64,
+    /// What its processes may do and take. Definitions from before this key
+    /// leave it to the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
 }
 
 /// A file put into a container before it starts.
@@ -237,6 +273,10 @@ pub enum Condition {
     Tls,
     /// The gateway serves plain HTTP.
     PlainHttp,
+    /// The gateway leads to web.
+    Open,
+    /// The gateway answers 503 while the appliance is changed.
+    Closed,
 }
 
 /// A volume in a container.
@@ -288,25 +328,6 @@ fn default_wait() -> u64 {
     180
 }
 
-/// How a service ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Stop {
-    /// Seconds between the first signal and the kill.
-    pub timeout_seconds: u64,
-    /// The first signal, where the image's own is not wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<String>,
-    /// A signal that ends it at once instead of after a long wait. It cuts
-    /// requests in flight, which clients send again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quick_signal: Option<String>,
-    /// A log line after which nothing is left to do and a kill is safe: a
-    /// Langfuse worker drains, says so, and then never exits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub done_when_logged: Option<String>,
-}
-
 /// The published port of the gateway. Where on the host is the site's matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -331,33 +352,9 @@ pub struct Job {
     /// Own environment variables; they win over groups.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Template>,
-}
-
-/// A schema whose state is read from the database itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Schema {
-    /// Whose bookkeeping table it is.
-    pub kind: SchemaKind,
-    /// The service in which `query` runs.
-    pub service: String,
-    /// Command to which one SQL statement is appended; it prints rows with
-    /// tab-separated columns. Never holds a secret.
-    pub query: Vec<String>,
-    /// Migrations that the release brings.
-    pub count: u32,
-    /// Name (Prisma) or version number (golang-migrate) of the last one.
-    pub last: String,
-}
-
-/// Tools whose bookkeeping lfctl can read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SchemaKind {
-    /// Prisma's `_prisma_migrations` in Postgres.
-    Prisma,
-    /// golang-migrate's append-only `schema_migrations` in `ClickHouse`.
-    GolangMigrate,
+    /// See [`Service::confinement`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
 }
 
 /// A host that something in the stack is known to call.

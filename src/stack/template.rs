@@ -2,7 +2,9 @@
 //!
 //! A template is text in which `${secret:NAME}`, `${site:KEY}` and
 //! `${service:NAME}` stand for a generated secret, a value the operator
-//! decided, and the address of a sibling service. It is parsed when the
+//! decided, and the address of a sibling service; `${next:WEB}` for the web
+//! that is to be proven, and `${closed:until}` for the time until which the
+//! gateway is closed. It is parsed when the
 //! definition is read, so a reference to nothing is found before anything
 //! starts. `$$` is a dollar sign.
 
@@ -10,6 +12,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::site_key::SiteKey;
 
 /// One piece of a [`Template`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +23,18 @@ pub enum Part {
     /// The secret of this name from `secrets.toml`.
     Secret(String),
     /// A value from `site.toml`.
-    Site(String),
+    Site(SiteKey),
     /// The host name under which siblings reach this service.
     Service(String),
+    /// The same of the one that is to be proven before it serves.
+    Next(String),
+    /// What the gateway tells while it is closed, such as `until`.
+    Closed(String),
 }
+
+/// What `${closed:…}` can name: the time at which the gateway is expected to
+/// open again.
+pub const UNTIL: &str = "until";
 
 /// A text with typed references.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,8 +50,11 @@ pub enum TemplateError {
     #[error("a lone `$` in `{0}`; write `$$` for a dollar sign")]
     LoneDollar(String),
     /// A reference of an unknown kind.
-    #[error("`${{{0}}}` is not a reference; use secret:, site: or service:")]
+    #[error("`${{{0}}}` is not a reference; use secret:, site:, service:, next: or closed:")]
     UnknownReference(String),
+    /// A key that `site.toml` does not have.
+    #[error("`${{site:{0}}}`: there is no site value `{0}`")]
+    UnknownSiteKey(String),
 }
 
 /// Where the values behind references come from.
@@ -127,8 +142,13 @@ fn reference(text: &str) -> Result<Part, TemplateError> {
     match kind {
         _ if !name_is_plain => Err(unknown()),
         "secret" => Ok(Part::Secret(name.to_owned())),
-        "site" => Ok(Part::Site(name.to_owned())),
+        "site" => match name.parse() {
+            Ok(key) => Ok(Part::Site(key)),
+            Err(()) => Err(TemplateError::UnknownSiteKey(name.to_owned())),
+        },
         "service" => Ok(Part::Service(name.to_owned())),
+        "next" => Ok(Part::Next(name.to_owned())),
+        "closed" => Ok(Part::Closed(name.to_owned())),
         _ => Err(unknown()),
     }
 }
@@ -140,6 +160,8 @@ impl fmt::Display for Part {
             Self::Secret(name) => write!(f, "${{secret:{name}}}"),
             Self::Site(name) => write!(f, "${{site:{name}}}"),
             Self::Service(name) => write!(f, "${{service:{name}}}"),
+            Self::Next(name) => write!(f, "${{next:{name}}}"),
+            Self::Closed(name) => write!(f, "${{closed:{name}}}"),
         }
     }
 }
@@ -174,22 +196,24 @@ mod tests {
         fn lookup(&self, part: &Part) -> Option<String> {
             match part {
                 Part::Literal(_) => None,
-                Part::Secret(name) | Part::Site(name) | Part::Service(name) => {
-                    (name != "missing").then(|| format!("<{name}>"))
-                }
+                Part::Site(key) => Some(format!("<{key}>")),
+                Part::Secret(name)
+                | Part::Service(name)
+                | Part::Next(name)
+                | Part::Closed(name) => (name != "missing").then(|| format!("<{name}>")),
             }
         }
     }
 
     #[test]
     fn replaces_each_kind_of_reference() {
-        let template: Template = "postgres://u:${secret:pw}@${service:postgres}/${site:db}?a=$$1"
+        let template: Template = "postgres://u:${secret:pw}@${service:postgres}/${site:host}?a=$$1"
             .parse()
             .unwrap();
         assert!(template.is_secret());
         assert_eq!(
             template.render(&Names).unwrap(),
-            "postgres://u:<pw>@<postgres>/<db>?a=$1"
+            "postgres://u:<pw>@<postgres>/<host>?a=$1"
         );
     }
 
@@ -211,6 +235,7 @@ mod tests {
             "${secret:}",
             "${secret:A}",
             "${}",
+            "${site:colour}",
         ] {
             assert!(bad.parse::<Template>().is_err(), "{bad} was accepted");
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Stack;
 
 /// `bundles/langfuse-4.toml`, as far as this layer knows it.
-pub(super) fn stack() -> Stack {
+pub(crate) fn stack() -> Stack {
     spec().0
 }
 
@@ -19,5 +19,11 @@ pub(super) fn spec() -> (Stack, BTreeSet<String>) {
         stack: Stack,
     }
     let spec: Spec = toml::from_str(include_str!("../../bundles/langfuse-4.toml")).unwrap();
-    (spec.stack, spec.images.into_keys().collect())
+    let mut stack = spec.stack;
+    // What it leaves to the image.
+    for schema in stack.schemas.iter_mut().filter(|schema| schema.is_open()) {
+        schema.count = 1;
+        "1".clone_into(&mut schema.last);
+    }
+    (stack, spec.images.into_keys().collect())
 }

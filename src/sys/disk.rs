@@ -13,7 +13,6 @@ pub struct Disk {
     pub path: PathBuf,
     /// Device number; equal for two paths on one filesystem.
     pub device: u64,
-    /// Where it is mounted.
     pub mount_point: PathBuf,
     /// Such as `ext4`; `unknown` where the kernel does not say.
     pub fs_type: String,

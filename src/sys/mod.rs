@@ -4,11 +4,13 @@
 pub mod disk;
 pub mod fs;
 pub mod host;
+pub mod http1;
 pub mod json;
 pub mod masked;
 pub mod partial;
 pub mod partial_set;
 pub mod paths;
+pub mod point;
 pub mod span;
 pub mod stream;
 pub mod text;

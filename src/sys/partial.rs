@@ -49,7 +49,7 @@ impl PartialFile {
         let file = open_own(&partial, true)?;
         let lock = rustix::fs::flock(file.file(), FlockOperation::NonBlockingLockExclusive);
         locked(lock, target)?;
-        // Whoever held the lock may have renamed the file meanwhile.
+        // The one who held the lock may have renamed the file meanwhile.
         let same = fs::symlink_metadata(&partial)
             .and_then(|named| file.metadata().map(|open| named.ino() == open.ino()))
             .unwrap_or(false);

@@ -54,6 +54,11 @@ impl Paths {
         self.etc.join("trust-policy.toml")
     }
 
+    /// `host.key`: what this host signs its own reports with.
+    pub fn host_key(&self) -> PathBuf {
+        self.etc.join("host.key")
+    }
+
     /// `releases.json`: what this host has had.
     pub fn releases(&self) -> PathBuf {
         self.lib.join("releases.json")
@@ -72,6 +77,29 @@ impl Paths {
     /// The directory that holds the state directories of all appliances.
     pub fn appliances(&self) -> &Path {
         &self.lib
+    }
+
+    /// The directory that holds the audit logs.
+    pub fn audit_logs(&self) -> &Path {
+        &self.log
+    }
+
+    /// The names that have an audit log, in their order.
+    pub fn audited(&self) -> std::io::Result<Vec<String>> {
+        let entries = match fs_err::read_dir(&self.log) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if self.audit_log(&name).exists() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
     }
 
     /// Audit log of an appliance.

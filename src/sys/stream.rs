@@ -16,6 +16,8 @@ const PIECE: usize = 256 * 1024;
 pub struct StreamReader<S> {
     stream: S,
     piece: Bytes,
+    /// Streams may not be asked again behind their end.
+    is_over: bool,
     runtime: Handle,
 }
 
@@ -31,6 +33,7 @@ impl<S> StreamReader<S> {
         Self {
             stream,
             piece: Bytes::new(),
+            is_over: false,
             runtime,
         }
     }
@@ -43,8 +46,11 @@ where
 {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() && !buffer.is_empty() {
+            if self.is_over {
+                return Ok(0);
+            }
             match self.runtime.block_on(self.stream.next()) {
-                None => return Ok(0),
+                None => self.is_over = true,
                 Some(piece) => self.piece = piece.map_err(io::Error::other)?,
             }
         }
@@ -55,7 +61,7 @@ where
 }
 
 /// Writes a stream from a thread that may wait. Dropped without
-/// [`StreamWriter::finish`] it ends the stream with an error, so that whoever
+/// [`StreamWriter::finish`] it ends the stream with an error, so that the one who
 /// reads it does not take a part for the whole.
 #[derive(Debug)]
 pub struct StreamWriter {
@@ -91,6 +97,15 @@ impl StreamWriter {
         self.flush()?;
         self.is_finished = true;
         Ok(())
+    }
+}
+
+impl StreamWriter {
+    /// Ends the stream with this error after everything written.
+    pub fn fail(mut self, error: io::Error) {
+        let _ = self.flush();
+        self.is_finished = true;
+        let _ = self.sender.blocking_send(Err(error));
     }
 }
 
@@ -140,7 +155,10 @@ mod tests {
         let reading = tokio::task::spawn_blocking(move || {
             let mut bytes = Vec::new();
             let mut reader = StreamReader::new(Box::pin(stream), runtime);
-            reader.read_to_end(&mut bytes).map(|_| bytes)
+            reader.read_to_end(&mut bytes)?;
+            // Behind the end there is still nothing.
+            assert_eq!(reader.read(&mut [0])?, 0);
+            Ok::<_, io::Error>(bytes)
         });
         writing.await.unwrap().unwrap();
         assert!(reading.await.unwrap().unwrap() == sent);

@@ -12,19 +12,14 @@ use crate::bundle::{Bundle, OpenError};
 use crate::engine::{ContainerEngine, EngineError, EngineFacts, LoadRoute};
 use crate::oci::digest::Digest;
 
-/// What the engine will call each image, by key: Docker's classic store and
-/// Podman name an image by its config, a containerd store by its manifest.
+/// What the engine will call each image, by key.
 pub fn expected(bundle: &Bundle, facts: &EngineFacts) -> BTreeMap<String, InstalledImage> {
     bundle
         .manifest()
         .images
         .iter()
         .map(|(key, image)| {
-            let id = if facts.containerd_store {
-                image.manifest
-            } else {
-                image.config
-            };
+            let id = facts.image_ids(image.manifest, image.config)[0];
             let installed = InstalledImage {
                 reference: image.reference.clone(),
                 id: id.to_string(),
@@ -69,28 +64,37 @@ pub async fn known<E: ContainerEngine>(
 }
 
 /// Bytes that the engine's disk must hold until these images are loaded: the
-/// layers, and the archives that it keeps while it reads them. Layers that
-/// `held` has are neither sent nor stored again.
-pub fn room<'a>(
+/// layers, and beside them the archives that it keeps while it reads them or,
+/// in a containerd store, every layer as it is stored. Layers that `held` has
+/// are neither sent nor stored again.
+pub fn bytes_needed<'a>(
     images: impl Iterator<Item = &'a BundleImage>,
-    route: LoadRoute,
+    facts: &EngineFacts,
     held: &Chains,
 ) -> u64 {
+    let route = LoadRoute::of(facts);
     let mut layers = BTreeMap::new();
     let mut archives = BTreeMap::new();
     for image in images {
         let chain = image.layers.iter().map(|layer| layer.diff_id.to_string());
         let sent = &image.layers[held.held(&chain.collect::<Vec<_>>())..];
-        layers.extend(sent.iter().map(|one| (one.diff_id, one.unpacked)));
+        layers.extend(
+            sent.iter()
+                .map(|one| (one.diff_id, (one.unpacked, one.size))),
+        );
         let bytes = sent.iter().map(|layer| match route {
             LoadRoute::Inflated { .. } => layer.unpacked,
             LoadRoute::Stored => layer.size,
         });
         archives.insert(image.manifest, bytes.sum::<u64>());
     }
+    let unpacked: u64 = layers.values().map(|(unpacked, _)| unpacked).sum();
+    if facts.containerd_store {
+        return unpacked + layers.values().map(|(_, size)| size).sum::<u64>();
+    }
     let mut archives: Vec<_> = archives.into_values().collect();
     archives.sort_unstable_by(|a, b| b.cmp(a));
-    layers.values().sum::<u64>() + archives.iter().take(route.at_once()).sum::<u64>()
+    unpacked + archives.iter().take(route.at_once()).sum::<u64>()
 }
 
 /// Every distinct image of the bundle, ready to be sent. Layers that it
@@ -136,6 +140,13 @@ pub fn sources(bundle: &Bundle, bases: &[Bundle]) -> Result<Vec<ImageSource>, Op
 mod tests {
     use super::*;
     use crate::bundle::manifest::Layer;
+    use crate::engine::EngineKind;
+    use crate::engine::testing::facts;
+
+    /// Docker's own store on one CPU.
+    fn two_at_once() -> EngineFacts {
+        EngineFacts { cpus: 1, ..facts() }
+    }
 
     fn image(name: &str, layers: &[(&str, u64)]) -> BundleImage {
         let layers = layers.iter().map(|(name, unpacked)| Layer {
@@ -164,11 +175,29 @@ mod tests {
         ];
         let none = Chains::default();
         let layers = 100 + 1000 + 2000 + 50;
-        assert_eq!(room(images.iter(), LoadRoute::Stored, &none), layers + 210);
-        let two = LoadRoute::Inflated { at_once: 2 };
-        assert_eq!(room(images.iter(), two, &none), layers + 2100 + 1100);
-        assert_eq!(room(std::iter::empty(), two, &none), 0);
+        let podman = EngineFacts {
+            kind: EngineKind::Podman,
+            ..facts()
+        };
+        assert_eq!(bytes_needed(images.iter(), &podman, &none), layers + 210);
+        let two = two_at_once();
+        assert_eq!(
+            bytes_needed(images.iter(), &two, &none),
+            layers + 2100 + 1100
+        );
+        assert_eq!(bytes_needed(std::iter::empty(), &two, &none), 0);
+        // The blobs stay beside what is unpacked from them, each once.
+        let containerd = EngineFacts {
+            containerd_store: true,
+            ..facts()
+        };
+        let blobs = 10 + 100 + 200 + 5;
+        assert_eq!(
+            bytes_needed(images.iter(), &containerd, &none),
+            layers + blobs
+        );
     }
+
     #[test]
     fn room_leaves_out_what_the_engine_holds() {
         let images = [
@@ -179,17 +208,18 @@ mod tests {
             let diff_id = |name: &&str| Digest::of(format!("{name} inflated").as_bytes());
             names.iter().map(|name| diff_id(name).to_string()).collect()
         };
-        let two = LoadRoute::Inflated { at_once: 2 };
-        let room = |chains: Vec<Vec<String>>| room(images.iter(), two, &Chains::new(chains));
+        let two = two_at_once();
+        let bytes_needed =
+            |chains: Vec<Vec<String>>| bytes_needed(images.iter(), &two, &Chains::new(chains));
         // A layer is held where it lies on the same layers, and not elsewhere.
         let base = chain(&["base", "of another image"]);
         assert_eq!(
-            room(vec![base.clone()]),
+            bytes_needed(vec![base.clone()]),
             1000 + 10 + 100 + 2000 + 1000 + 2110
         );
         let other = chain(&["other", "base"]);
-        assert_eq!(room(vec![base, other]), 1000 + 2000 + 1000 + 2000);
+        assert_eq!(bytes_needed(vec![base, other]), 1000 + 2000 + 1000 + 2000);
         let all = vec![chain(&["base", "a"]), chain(&["other", "base", "b"])];
-        assert_eq!(room(all), 0);
+        assert_eq!(bytes_needed(all), 0);
     }
 }

@@ -150,6 +150,88 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// The commands of a page: lines of its code blocks, and of the runbook's
+/// tables and sentences what stands in backticks.
+fn commands(page: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut found = Vec::new();
+    for line in page.lines() {
+        in_block ^= line.starts_with("```");
+        if in_block {
+            found.extend(line.starts_with("lfctl ").then_some(line));
+        } else {
+            found.extend(quoted(line).filter(|text| text.starts_with("lfctl ")));
+        }
+    }
+    found.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_of_the_runbook_is_one_that_lfctl_takes() {
+    let parse = |line: &str| {
+        let words = shell_words::split(line).unwrap();
+        let redirected = words.iter().position(|word| word == ">");
+        let words = &words[..redirected.unwrap_or(words.len())];
+        Cli::command().try_get_matches_from(words).map(drop)
+    };
+    let commands = commands(&read("docs/runbook.md"));
+    for line in &commands {
+        // `lfctl help` prints and is no failure of the line.
+        match parse(line) {
+            Ok(()) => {}
+            Err(error) if !error.use_stderr() => {}
+            #[cfg(not(feature = "pull"))]
+            Err(_) if line.starts_with("lfctl bundle create") => {}
+            Err(error) => panic!("{line}: {error}"),
+        }
+    }
+    assert!(commands.len() > 50, "only {} commands", commands.len());
+    // That it can say no.
+    assert!(parse("lfctl backup drill --snapshots a").is_err());
+    assert!(parse("lfctl doctor extra").is_err());
+}
+
+/// The subcommand that a line of a page names, and what is left of it.
+fn named<'a>(cli: &'a clap::Command, line: &str) -> (&'a clap::Command, Vec<String>) {
+    let synopsis = line.replace(['[', ']', '|', ','], " ");
+    let mut command = cli;
+    let mut rest = Vec::new();
+    for word in synopsis.split_whitespace().skip(1) {
+        match command.find_subcommand(word) {
+            Some(sub) if rest.is_empty() => command = sub,
+            _ => rest.push(word.to_owned()),
+        }
+    }
+    (command, rest)
+}
+
+#[test]
+fn every_page_names_only_options_that_exist() {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut checked = 0;
+    for entry in fs::read_dir(format!("{}/docs", env!("CARGO_MANIFEST_DIR"))).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "md") {
+            continue;
+        }
+        for line in commands(&fs::read_to_string(&path).unwrap()) {
+            let (command, rest) = named(&cli, &line);
+            let options = rest.iter().filter_map(|word| word.strip_prefix("--"));
+            for option in options.filter(|option| !option.is_empty()) {
+                let option = option.split('=').next().unwrap_or(option);
+                let is_known = ["help", "version"].contains(&option)
+                    || command
+                        .get_arguments()
+                        .any(|argument| argument.get_long() == Some(option));
+                assert!(is_known, "{}: `{line}`: no --{option}", path.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 150, "only {checked} commands");
+}
+
 #[test]
 fn every_attack_has_tests_that_exist() {
     let text = read("docs/security.md");

@@ -3,5 +3,6 @@
 
 mod containers;
 mod images;
+mod ownership;
 mod seal;
 mod transfer;

@@ -3,17 +3,26 @@
 // `cfg(test)` tells clippy that helpers in these modules are tests too.
 
 #[cfg(test)]
+mod airgap;
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
+mod backup;
 #[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod countersign;
+mod day;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod engine;
+#[cfg(test)]
+mod failures;
 #[cfg(test)]
 mod flips;
 #[cfg(test)]
@@ -22,12 +31,17 @@ mod golden;
 mod hostile;
 #[cfg(test)]
 mod journey;
+mod json;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
+mod lab;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod packets;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]
@@ -50,6 +64,10 @@ mod specs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod terminal;
+#[cfg(test)]
 mod trust;
 #[cfg(test)]
 mod upgrade;
+#[cfg(test)]
+mod wall;

@@ -346,7 +346,7 @@ fn data_that_is_gone_is_not_made_anew_without_a_word() {
     ];
     for (status, holds_data) in cases {
         host.record(|state| (state.status, state.holds_data) = (status, holds_data));
-        let words = ["held its data, are gone", "uninstall --name"];
+        let words = ["held its data, are gone", "lfctl uninstall --root"];
         refused(&host, 5, &host.install(&bundle), &words);
     }
 }

@@ -1,11 +1,8 @@
 //! Bundles made from a real registry on loopback.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lfctl::bundle::create::{CreateError, Created, ImagesFrom, Options, create};
@@ -13,16 +10,20 @@ use lfctl::bundle::lock::{Lock, Locked};
 use lfctl::bundle::spec::{BundleSpec, SCHEMA};
 use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
 use lfctl::oci::digest::Digest;
-use lfctl::oci::registry::{self, Mirror, Patience, RegistryError};
+use lfctl::oci::registry::{self, Mirror, RequestLimits};
 use lfctl::report::event::Silent;
 use lfctl::sign::SecretKey;
 
+use self::layers::{Fault, flaky_proxy};
 use crate::support::bundle::{Parts, key, noise};
 use crate::support::registry::LocalRegistry;
+use crate::support::schema;
 
 mod delta;
 mod faults;
 mod from;
+mod full_disk;
+mod layers;
 mod locks;
 mod logins;
 mod network;
@@ -32,8 +33,8 @@ mod password;
 mod proxy;
 mod redirects;
 mod resume;
-mod room;
 mod sbom;
+mod server;
 mod tls;
 
 const APP: &str = "docker.io/rehearsal/app:1.0.0";
@@ -81,11 +82,11 @@ fn options(address: &str, output: &Path) -> Options {
                 Mirror::new("quay.io", address).unwrap(),
             ],
             plain_http: true,
-            patience: Patience {
+            limits: RequestLimits {
                 backoff: Duration::from_millis(20),
                 silence: Duration::from_secs(2),
                 document: Duration::from_secs(4),
-                ..Patience::default()
+                ..RequestLimits::default()
             },
             ..registry::Options::default()
         },
@@ -189,174 +190,6 @@ fn a_bundle_is_cut_while_it_is_made() {
     assert!(joined == whole);
 }
 
-#[test]
-#[ignore = "needs a registry"]
-fn a_layer_that_the_registry_changed_is_refused_and_nothing_is_left() {
-    let registry = pushed();
-    let layer = app(2).layers[1].digest();
-    let file = registry.blob_file(&layer);
-    let mut bytes = fs_err::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs_err::write(&file, bytes).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let error = make(
-        &options(&registry.address(), &dir.path().join("a.tar")),
-        &key(),
-    )
-    .unwrap_err();
-    assert!(
-        matches!(&error, CreateError::Layer { digest, .. } if *digest == layer),
-        "{error}"
-    );
-    assert!(names(dir.path()).is_empty());
-}
-
-#[test]
-#[ignore = "needs a registry"]
-fn a_layer_that_is_shorter_or_longer_than_announced_is_refused() {
-    let registry = pushed();
-    let layer = app(2).layers[1].digest();
-    let file = registry.blob_file(&layer);
-    let whole = fs_err::read(&file).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let options = options(&registry.address(), &dir.path().join("a.tar"));
-
-    let mut longer = whole.clone();
-    longer.resize(longer.len() + 100_000, 0);
-    fs_err::write(&file, longer).unwrap();
-    let error = make(&options, &key()).unwrap_err();
-    assert!(
-        matches!(error, CreateError::Registry(RegistryError::TooLarge { .. })),
-        "{error}"
-    );
-
-    fs_err::write(&file, &whole[..whole.len() - 10]).unwrap();
-    let error = make(&options, &key()).unwrap_err();
-    assert!(
-        matches!(error, CreateError::Registry(RegistryError::Request { .. })),
-        "{error}"
-    );
-    assert!(names(dir.path()).is_empty());
-}
-
-#[test]
-#[ignore = "needs a registry"]
-fn a_config_that_lies_about_a_layer_is_found_out() {
-    let registry = pushed();
-    let mut image = app(2);
-    let mut layers = image.layers.clone();
-    layers[1].diff_id = Digest::of(b"something else");
-    image = FakeImage::new(layers);
-    registry.push("rehearsal/app:1.0.0", &image);
-    let dir = tempfile::tempdir().unwrap();
-    let error = make(
-        &options(&registry.address(), &dir.path().join("a.tar")),
-        &key(),
-    )
-    .unwrap_err();
-    assert!(
-        error.to_string().contains("the image config says"),
-        "{error}"
-    );
-    assert!(names(dir.path()).is_empty());
-}
-
-#[test]
-#[ignore = "needs a registry"]
-fn the_platform_is_picked_out_of_an_index() {
-    let registry = pushed();
-    let other = FakeImage::new(vec![FakeLayer::files(&[("arm", b"arm")])]);
-    registry.push_index(
-        "rehearsal/app:1.0.0",
-        &[("linux", "arm64", &other), ("linux", "amd64", &app(2))],
-    );
-    let dir = tempfile::tempdir().unwrap();
-    let options = options(&registry.address(), &dir.path().join("a.tar"));
-    let created = make(&options, &key()).unwrap();
-    assert_eq!(created.lock.images[APP], Digest::of(&app(2).manifest));
-
-    registry.push_index("rehearsal/app:1.0.0", &[("linux", "arm64", &other)]);
-    let error = make(&options, &key()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("`{APP}` is not there for linux/amd64; it is for linux/arm64")
-    );
-}
-
-#[test]
-#[ignore = "needs a registry"]
-fn an_image_that_is_not_there_is_named() {
-    let registry = LocalRegistry::start();
-    registry.push("rehearsal/gateway:1.0.0", &gateway());
-    let dir = tempfile::tempdir().unwrap();
-    let error = make(
-        &options(&registry.address(), &dir.path().join("a.tar")),
-        &key(),
-    )
-    .unwrap_err();
-    assert!(error.to_string().contains(APP), "{error}");
-    assert!(error.to_string().contains(&registry.address()), "{error}");
-}
-
-/// What a proxy does to a connection that has carried enough.
-#[derive(Clone, Copy)]
-enum Fault {
-    Break,
-    Stall,
-}
-
-/// Passes connections on, and breaks or stalls each that has carried `limit`
-/// bytes to the client. Counts those.
-fn flaky_proxy(target: u16, limit: usize, fault: Fault) -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let broken = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&broken);
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let (client, count) = (client.unwrap(), Arc::clone(&count));
-            let server = TcpStream::connect(("127.0.0.1", target)).unwrap();
-            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-            std::thread::spawn(move || {
-                let (mut server, mut client) = (server, client);
-                let mut buffer = [0; 8192];
-                let mut carried = 0;
-                while let Ok(read @ 1..) = server.read(&mut buffer) {
-                    carried += read;
-                    if carried > limit {
-                        count.fetch_add(1, Ordering::SeqCst);
-                        match fault {
-                            Fault::Break => break,
-                            Fault::Stall => std::thread::park(),
-                        }
-                    }
-                    if client.write_all(&buffer[..read]).is_err() {
-                        break;
-                    }
-                }
-                let _ = client.shutdown(Shutdown::Both);
-                let _ = server.shutdown(Shutdown::Both);
-            });
-        }
-    });
-    (port, broken)
-}
-
-#[test]
-#[ignore = "needs a registry"]
-fn broken_connections_are_taken_up_where_they_broke() {
-    let registry = pushed();
-    // The largest layer has 2 MB: no single connection carries it.
-    let (port, broken) = flaky_proxy(registry.port, 900_000, Fault::Break);
-    let dir = tempfile::tempdir().unwrap();
-    let address = format!("127.0.0.1:{port}");
-    let created = make(&options(&address, &dir.path().join("a.tar")), &key()).unwrap();
-    assert_eq!(created.receipt.layers, 3);
-    assert!(broken.load(Ordering::SeqCst) >= 2);
-}
-
 /// A spec, a key and a place to run the program in.
 struct Desk {
     dir: tempfile::TempDir,
@@ -391,6 +224,7 @@ impl Desk {
             "{arguments:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
+        schema::check(arguments, &output.stdout);
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -447,7 +281,7 @@ fn the_program_makes_locks_verifies_and_shows_a_bundle() {
     // The bundle that was there is untouched.
     desk.lfctl(&verify);
 
-    // Whoever does not ask for the lock is told what it said before.
+    // A caller that does not ask for the lock is told what it said before.
     let made = desk.command(&create).output().unwrap();
     let text = String::from_utf8_lossy(&made.stderr);
     assert!(made.status.success(), "{text}");
@@ -486,7 +320,7 @@ fn an_interrupt_leaves_nothing_behind() {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(12), "{text}");
-    assert!(text.contains("it begins anew"), "{text}");
+    assert!(text.contains("it starts from the beginning"), "{text}");
     let mut left = names(desk.dir.path());
     left.sort();
     assert_eq!(left, ["a.toml", "release.key", "release.pub"]);

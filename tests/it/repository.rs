@@ -9,7 +9,7 @@ use lfctl::repository::{
 };
 
 use crate::support::bundle::noise;
-use crate::support::room::Small;
+use crate::support::small_disk::SmallDisk;
 
 const PASSWORD: &str = "0123456789abcdef0123456789abcdef";
 
@@ -152,7 +152,7 @@ fn restic_and_we_respect_each_others_locks() {
 #[ignore = "needs root"]
 fn a_full_target_is_named_and_its_snapshots_stay() {
     let dir = tempfile::tempdir().unwrap();
-    let small = Small::at(dir.path().join("small"), 16 << 20);
+    let small = SmallDisk::at(dir.path().join("small"), 16 << 20);
     let path = small.0.join("r");
     let repository = Repository::init(&path, &password()).unwrap();
     let first = noise(3, 2_000_000);
@@ -184,7 +184,7 @@ fn a_full_target_is_named_and_its_snapshots_stay() {
 #[ignore = "needs root"]
 fn a_read_only_target_can_be_read_but_not_written() {
     let dir = tempfile::tempdir().unwrap();
-    let small = Small::at(dir.path().join("small"), 16 << 20);
+    let small = SmallDisk::at(dir.path().join("small"), 16 << 20);
     let path = small.0.join("r");
     let repository = Repository::init(&path, &password()).unwrap();
     let mut writer = repository.write_snapshot(|_| {}).unwrap();

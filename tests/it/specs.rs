@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fs_err as fs;
 use lfctl::bundle::manifest::{Release, UpgradeRules};
-use lfctl::render::{Context, Rendered, networks, render_job, render_service, volumes};
+use lfctl::bundle::migrations::largest;
+use lfctl::render::{Inputs, Rendered, Route, networks, render_job, render_service, volumes};
 use lfctl::stack::secret::SecretStore;
 use lfctl::stack::site::{SiteConfig, TlsMaterial};
 use lfctl::stack::validate::validate;
@@ -100,13 +101,15 @@ fn read_secrets(text: &str) -> SecretStore {
 }
 
 impl Bench {
-    fn context(&self) -> Context<'_> {
-        Context {
+    fn context(&self) -> Inputs<'_> {
+        Inputs {
             appliance: "prod",
             site: &self.site,
             tls: self.tls.as_ref(),
+            ca: None,
             secrets: &self.secrets,
             images: &self.images,
+            route: Route::default(),
         }
     }
 
@@ -155,6 +158,12 @@ fn shown(rendered: &Rendered) -> Value {
         "stop-timeout-s": spec.stop_timeout,
         "restart": spec.restart,
         "nofile": spec.nofile,
+        "confinement": spec.confinement.as_ref().map(|confinement| json!({
+            "capabilities": confinement.capabilities,
+            "pids": confinement.pids,
+            "memory": confinement.memory,
+            "read-only": confinement.read_only,
+        })),
         "files": rendered.files.iter().map(|file| json!({
             "path": file.path,
             "mode": format!("{:04o}", file.mode),
@@ -177,11 +186,40 @@ fn every_spec_is_valid() {
         assert_eq!(spec.lfctl, Version::new(0, 1, 0));
         assert_eq!(spec.platforms, ["linux/amd64", "linux/arm64"]);
         let keys: BTreeSet<_> = spec.images.keys().cloned().collect();
-        assert_eq!(validate(&spec.stack, &keys), Ok(()), "{name}");
+        let stack = largest(&spec.stack);
+        assert_eq!(validate(&stack, &keys), Ok(()), "{name}");
         assert_eq!(
             spec.stack.langfuse.version,
             spec.release.version.to_string()
         );
+    }
+}
+
+/// Whatever the image's own user is, none of the processes is root's, and none
+/// has a capability with which it could be.
+#[test]
+fn no_container_has_more_rights_than_it_needs() {
+    for name in SPECS {
+        let bench = bench(name, TLS);
+        let stack = &bench.spec.stack;
+        // The images of web and worker bring their own.
+        let with_own_user = [&stack.langfuse.web, &stack.langfuse.worker];
+        let services = stack.services.iter().map(|service| {
+            let rendered = bench.service(&service.name);
+            let user = rendered.spec.user.as_deref();
+            let is_unprivileged = user.is_some_and(|user| !user.starts_with("0:"));
+            assert!(
+                is_unprivileged || with_own_user.contains(&&service.name),
+                "{name}: {}",
+                service.name
+            );
+            rendered
+        });
+        for rendered in services.chain([bench.job()]) {
+            let confinement = rendered.spec.confinement.expect("a confinement");
+            assert_eq!(confinement.capabilities, Vec::<String>::new());
+            assert!(confinement.pids > 0);
+        }
     }
 }
 
@@ -260,7 +298,7 @@ fn containers() {
         insta::assert_json_snapshot!(
             name,
             json!({
-                "networks": networks("prod").map(|network| (network.name, format!("{:?}", network.reach))),
+                "networks": networks("prod", &bench.site).into_iter().map(|network| (network.name, format!("{:?}", network.reach))).collect::<Vec<_>>(),
                 "volumes": volumes(stack, "prod").iter().map(|(name, _)| name).collect::<Vec<_>>(),
                 "order": order.iter().map(|s| (&s.name, s.stage)).collect::<Vec<_>>(),
                 "services": rendered.iter().map(|r| bench.shown(r)).collect::<Vec<_>>(),
@@ -298,6 +336,11 @@ fn the_hash_changes_with_everything_that_defines_a_container() {
     change("redis", |s| s.files[0].mode = "0440".into());
     change("redis", |s| s.health.retries += 1);
     change("redis", |s| s.nofile = Some(1));
+    change("redis", |s| s.confinement = None);
+    change("redis", |s| s.confinement.as_mut().unwrap().pids += 1);
+    change("postgres", |s| {
+        s.confinement.as_mut().unwrap().read_only = false;
+    });
     change("redis", |s| s.mounts[0].path = "/other".into());
     change("web", |s| s.stop.timeout_seconds += 1);
     change("web", |s| s.fail_fast = false);

@@ -18,7 +18,6 @@ pub enum JournalError {
         path.display()
     )]
     Newer {
-        /// The file.
         path: PathBuf,
         /// Line, counted from 1.
         line: usize,
@@ -28,7 +27,6 @@ pub enum JournalError {
     /// A line that is not the last one cannot be read.
     #[error("line {line} of {} is damaged", path.display())]
     Damaged {
-        /// The file.
         path: PathBuf,
         /// Line, counted from 1.
         line: usize,

@@ -21,4 +21,4 @@ mod unfinished;
 pub use error::JournalError;
 pub use file::{Journal, new_run};
 pub use record::{Entry, OnBreak, Record, RunOutcome, SCHEMA, StepOutcome};
-pub use unfinished::{COMMIT, Unfinished};
+pub use unfinished::{COMMIT, RECOVER, Unfinished};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::oci::digest::Digest;
-use crate::report::event::Outcome;
+use crate::report::event::StepStatus;
 use crate::stack::release::Release;
 
 /// Schema of the lines that this lfctl writes, and the newest it reads.
@@ -52,11 +52,9 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
         what: serde_json::Value,
     },
-    /// A step ended.
     StepEnd {
         /// Its id.
         step: String,
-        /// How.
         outcome: StepOutcome,
     },
     /// A step was undone.
@@ -65,10 +63,7 @@ pub enum Record {
         step: String,
     },
     /// The command ended by itself.
-    RunEnd {
-        /// How.
-        outcome: RunOutcome,
-    },
+    RunEnd { outcome: RunOutcome },
 }
 
 /// What becomes of a run that broke off before it was committed.
@@ -106,17 +101,16 @@ pub enum StepOutcome {
     AlreadyDone,
     /// Left out on purpose.
     Skipped,
-    /// It failed.
     Failed,
 }
 
-impl From<Outcome> for StepOutcome {
-    fn from(outcome: Outcome) -> Self {
+impl From<StepStatus> for StepOutcome {
+    fn from(outcome: StepStatus) -> Self {
         match outcome {
-            Outcome::Done => Self::Done,
-            Outcome::AlreadyDone => Self::AlreadyDone,
-            Outcome::Skipped => Self::Skipped,
-            Outcome::Failed => Self::Failed,
+            StepStatus::Done => Self::Done,
+            StepStatus::AlreadyDone => Self::AlreadyDone,
+            StepStatus::Skipped => Self::Skipped,
+            StepStatus::Failed => Self::Failed,
         }
     }
 }

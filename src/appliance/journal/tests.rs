@@ -70,6 +70,34 @@ fn a_run_that_reached_its_goal_or_was_undone_leaves_nothing_open() {
 }
 
 #[test]
+fn clearing_up_that_breaks_off_is_still_left_of_what_was_committed() {
+    let (_dir, journal) = journal();
+    let run_of = |command: &str, on_break| Record::RunBegin {
+        command: command.to_owned(),
+        bundle: None,
+        release: None,
+        lfctl: "0.1.0".to_owned(),
+        on_break,
+    };
+    journal
+        .append("r", run_of("upgrade", OnBreak::Undo))
+        .unwrap();
+    // The commit is on disk, the line that says so is not.
+    journal.append("r", step(COMMIT)).unwrap();
+    for _ in 0..2 {
+        journal
+            .append("s", run_of(RECOVER, OnBreak::Resume))
+            .unwrap();
+        journal.append("s", step("succeed:web")).unwrap();
+        let run = journal.unfinished().unwrap().unwrap();
+        assert_eq!((run.command.as_str(), run.committed), ("upgrade", true));
+    }
+    let outcome = RunOutcome::Complete;
+    journal.append("s", Record::RunEnd { outcome }).unwrap();
+    assert_eq!(journal.unfinished().unwrap(), None);
+}
+
+#[test]
 fn what_is_left_to_undo_is_what_may_have_changed_something() {
     let (_dir, journal) = journal();
     journal.append("r", begin()).unwrap();

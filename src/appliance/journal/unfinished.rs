@@ -9,12 +9,14 @@ use crate::stack::release::Release;
 /// Id of the step that commits a change.
 pub const COMMIT: &str = "commit";
 
+/// The command of a run that clears up behind the commit of another.
+pub const RECOVER: &str = "recover";
+
 /// The last run, when it did not reach its goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
     /// Its name; empty when an lfctl without names of runs wrote it.
     pub run: String,
-    /// The command.
     pub command: String,
     /// Bundle it worked from.
     pub bundle: Option<Digest>,
@@ -44,6 +46,13 @@ pub(super) fn unfinished(entries: &[Entry]) -> Option<Unfinished> {
             ..
         } = &entry.what
         {
+            // What it leaves undone is still left of the other one.
+            if command == RECOVER
+                && let Some(run) = &mut last
+            {
+                run.committed = true;
+                continue;
+            }
             last = Some(Unfinished {
                 run: entry.run.clone(),
                 command: command.clone(),

@@ -7,6 +7,7 @@ use oci_spec::distribution::Reference;
 use semver::Version;
 
 use crate::bundle::layout::LayoutError;
+use crate::bundle::migrations::MigrationsError;
 use crate::bundle::open::OpenError;
 use crate::bundle::parts::PartError;
 use crate::bundle::spec::{SpecError, tagged};
@@ -53,7 +54,6 @@ pub enum CreateError {
     /// A tag points at another image than the lock says.
     #[error("`{reference}` moved: it is now {found}, locked is {locked}")]
     Moved {
-        /// The reference.
         reference: String,
         /// Digest in the lock.
         locked: Digest,
@@ -72,7 +72,6 @@ pub enum CreateError {
     /// The engine does not have an image.
     #[error("{engine} has no image `{reference}`")]
     NotInEngine {
-        /// Which engine.
         engine: EngineKind,
         /// The image.
         reference: String,
@@ -82,7 +81,6 @@ pub enum CreateError {
     Image {
         /// The image.
         reference: String,
-        /// Why.
         #[source]
         source: ImageError,
     },
@@ -115,6 +113,21 @@ pub enum CreateError {
         /// What its first bytes say.
         found: &'static str,
     },
+    /// A layer has the right bytes and content, and a gzip stream that does not
+    /// end as one should.
+    #[error(
+        "layer {digest}{} holds what its image says and ends wrongly, {problem}: engines differ on \
+         what to make of it",
+        of_image(image)
+    )]
+    BadEnd {
+        /// The layer.
+        digest: Digest,
+        /// An image that has it.
+        image: String,
+        /// What is wrong with its end.
+        problem: String,
+    },
     /// A layer has the right bytes and inflates without end.
     #[error("layer {digest}{} inflates to more than {}", of_image(image), HumanBytes(*limit))]
     TooLarge {
@@ -130,9 +143,17 @@ pub enum CreateError {
     Scan {
         /// The layer.
         digest: Digest,
-        /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The definition and the image do not go together.
+    #[error("definition does not fit image `{reference}`")]
+    Migrations {
+        /// The image.
+        reference: String,
+        /// In what way.
+        #[source]
+        source: MigrationsError,
     },
     /// The packages are too many to be listed.
     #[error("cannot list the packages of the images")]
@@ -168,6 +189,7 @@ impl CreateError {
     pub(super) fn within(mut self, reference: &Reference) -> Self {
         if let Self::Layer { image, .. }
         | Self::Mislabelled { image, .. }
+        | Self::BadEnd { image, .. }
         | Self::TooLarge { image, .. } = &mut self
         {
             *image = tagged(reference);
@@ -178,7 +200,7 @@ impl CreateError {
     /// Whether the same command may go on with what was pulled.
     pub(super) fn can_go_on(&self) -> bool {
         match self {
-            Self::Registry(_) | Self::Engine(_) => true,
+            Self::Registry(_) | Self::Engine(_) | Self::Migrations { .. } => true,
             Self::Write(error) => matches!(
                 error.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded

@@ -9,15 +9,16 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_spec::distribution::Reference;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::pipeline::{Place, Scan, Stored, inflate, put};
+use super::CreateError;
+use super::options::PARALLEL;
+use super::pipeline::{Place, Scan, Stored, inflate, write_layer};
 use super::resume::Marks;
 use super::source::{EngineImages, Piece, Source};
-use super::{CreateError, PARALLEL};
 use crate::bundle::layout::{LayerSlot, Planned};
 use crate::oci::digest::Digest;
 use crate::oci::image::Image;
 use crate::oci::registry::Blob;
-use crate::report::event::{Outcome, Reporter, Step, Unit};
+use crate::report::event::{Reporter, Step, StepStatus, Unit};
 use crate::sys::partial_set::{PartialSet, PartialWriter};
 
 /// Chunks between network and disk, and between disk and inflating; up to
@@ -97,7 +98,7 @@ pub(super) async fn pull<T: Send + 'static>(
                 .await?
         }
     };
-    progress.finish(Outcome::Done, Some(format!("{count} layers")));
+    progress.finish(StepStatus::Done, Some(format!("{count} layers")));
     for slot in known {
         let unpacked = origin.unpacked.get(&slot.digest);
         stored.extend(unpacked.map(|unpacked| {
@@ -238,7 +239,7 @@ async fn store<T: Send + 'static>(
     let (next, placed_chunks) = channel(QUEUE);
     let placing = {
         let slot = slot.clone();
-        tokio::task::spawn_blocking(move || put(place.as_ref(), &slot, chunks, &next))
+        tokio::task::spawn_blocking(move || write_layer(place.as_ref(), &slot, chunks, &next))
     };
     let known = origin.unpacked.get(&slot.digest).copied();
     let inflating = {

@@ -6,8 +6,10 @@
 //! stored twice, and nothing that looks finished exists before the bundle was
 //! opened again and verified.
 
+mod content;
 mod error;
 mod layers;
+mod options;
 mod output;
 mod pipeline;
 mod resolve;
@@ -15,61 +17,30 @@ mod resume;
 mod source;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indicatif::HumanBytes;
-use jiff::Timestamp;
 use semver::Version;
 
 pub use self::error::CreateError;
 use self::error::of_image;
+pub use self::options::{ImagesFrom, Options};
 use self::output::{Output, Written};
 use self::resolve::{Resolved, resolve};
 use self::resume::Marks;
 pub use self::resume::kept;
-pub use self::source::ImagesFrom;
 use self::source::Source;
-use super::delta::Base;
 use super::documents::trusted_comment;
-use super::layout::{Contents, Delta, LayerSlot, LayoutError, Planned, Unsigned};
-use super::lock::{Lock, Locked};
+use super::layout::{Contents, Delta, LayerSlot, Planned, Unsigned};
+use super::lock::Locked;
 use super::manifest::Platform;
 use super::receipt::Receipt;
-use super::sbom::{self, Bom, LayerContent};
+use super::sbom::{self, LayerContent};
 use super::spec::{BundleSpec, parse_platform, tagged};
 use crate::oci::digest::Digest;
-use crate::oci::registry;
 use crate::report::event::{Level, Reporter, notice};
 use crate::sign::SecretKey;
-
-/// Blobs that are pulled at once.
-const PARALLEL: usize = 4;
-
-/// What a spec leaves open.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Which of the spec's platforms; its first unless chosen.
-    pub platform: Option<String>,
-    /// Where the images are.
-    pub from: ImagesFrom,
-    /// How to reach registries.
-    pub registry: registry::Options,
-    /// What the references stood for before.
-    pub lock: Option<Lock>,
-    /// Refuse images other than those in the lock.
-    pub locked: bool,
-    /// When the bundle is said to be made, instead of its newest image.
-    pub created: Option<Timestamp>,
-    /// Look into every layer for the packages in it.
-    pub sbom: bool,
-    /// Leave out what this has.
-    pub base: Option<Base>,
-    /// Where the bundle goes.
-    pub output: PathBuf,
-    /// Bytes of the parts it is cut into; `None` for one file.
-    pub split: Option<u64>,
-}
+use crate::stack::Schema;
 
 /// A finished bundle.
 #[derive(Debug)]
@@ -94,34 +65,15 @@ pub async fn create(
     key: &SecretKey,
     reporter: &dyn Reporter,
 ) -> Result<Created, CreateError> {
+    check(spec, options)?;
     let target = platform(spec, options)?;
     let platform = target.to_string();
-    let this = Version::parse(env!("CARGO_PKG_VERSION"));
-    if this.is_ok_and(|this| spec.lfctl > this) {
-        return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
-    }
-    if let Some(cut) = output::cut(options) {
-        cut.check(0)?;
-    }
     let source = Source::open(options, spec, reporter).await?;
     let (images, mut lock) = resolve(spec, options, &target, &source, reporter).await?;
+    content::fit(spec, &images, reporter);
     let sources = layers::sources(images.values());
     let delta = delta(options, &images, &target, reporter)?;
-    let planned = Planned::new(Contents {
-        release: spec.release.clone(),
-        created: options.created,
-        platform: target,
-        lfctl: spec.lfctl.clone(),
-        upgrade: spec.upgrade.clone(),
-        stack: spec.stack.clone(),
-        images: images
-            .into_iter()
-            .map(|(key, (reference, image))| (key, (tagged(&reference), image)))
-            .collect(),
-        trust: spec.trust.clone(),
-        delta,
-        sbom: options.sbom,
-    })?;
+    let planned = Planned::new(contents(spec, options, target, images, delta))?;
     let output = Output::reopen(options, planned.size())?;
     let marks = Marks::open(
         output.set(),
@@ -168,6 +120,42 @@ pub async fn create(
     })
 }
 
+/// Fails now for what would only show at the end.
+fn check(spec: &BundleSpec, options: &Options) -> Result<(), CreateError> {
+    let this = Version::parse(env!("CARGO_PKG_VERSION"));
+    if this.is_ok_and(|this| spec.lfctl > this) {
+        return Err(CreateError::NewerLfctl(spec.lfctl.clone()));
+    }
+    if let Some(split) = output::split_options(options) {
+        split.check(0)?;
+    }
+    Ok(())
+}
+
+fn contents(
+    spec: &BundleSpec,
+    options: &Options,
+    platform: Platform,
+    images: Resolved,
+    delta: Option<Delta>,
+) -> Contents {
+    Contents {
+        release: spec.release.clone(),
+        created: options.created,
+        platform,
+        lfctl: spec.lfctl.clone(),
+        upgrade: spec.upgrade.clone(),
+        stack: spec.stack.clone(),
+        images: images
+            .into_iter()
+            .map(|(key, (reference, image))| (key, (tagged(&reference), image)))
+            .collect(),
+        trust: spec.trust.clone(),
+        delta,
+        sbom: options.sbom,
+    }
+}
+
 /// A bundle whose layers are in their place.
 struct Filled {
     sealed: Unsigned,
@@ -178,7 +166,7 @@ struct Filled {
 }
 
 async fn fill(
-    planned: Planned,
+    mut planned: Planned,
     origin: &layers::Origin<'_>,
     output: &Output,
     marks: &Arc<Marks>,
@@ -187,7 +175,9 @@ async fn fill(
 ) -> Result<Filled, CreateError> {
     let sbom = planned.size() / SBOM_SHARE;
     output.reserve(planned.size() + if options.sbom { sbom } else { 0 })?;
-    let scan: Option<pipeline::Scan<LayerContent>> = options.sbom.then_some(sbom::scan);
+    let is_open = planned.stack().schemas.iter().any(Schema::is_open);
+    let scan: Option<pipeline::Scan<LayerContent>> =
+        (options.sbom || is_open).then_some(sbom::scan);
     let partial = output.set();
     let stored = layers::pull(origin, &planned, partial, marks, scan, reporter).await?;
     let (mut unpacked, mut contents) = (BTreeMap::new(), BTreeMap::new());
@@ -207,20 +197,13 @@ async fn fill(
         sums.extend(stored.sum.map(|sum| (digest, sum)));
         contents.extend(stored.scanned.map(|content| (digest, content)));
     }
-    if options.sbom {
-        for problem in sbom::unread(planned.manifest(), &contents) {
-            let text = format!("the list of packages is incomplete: {problem}");
-            notice(reporter, Level::Warning, "create.packages-unread", text);
-        }
+    if scan.is_some() {
+        content::migrations(&mut planned, &contents, reporter)?;
     }
     let bom = options
         .sbom
-        .then(|| Bom::of(planned.manifest(), &contents))
-        .transpose()
-        .map_err(CreateError::Bom)?
-        .map(|bom| bom.to_json())
-        .transpose()
-        .map_err(LayoutError::Json)?;
+        .then(|| content::packages(&planned, &contents, reporter))
+        .transpose()?;
     let sealed = planned.seal(&unpacked, bom)?;
     // Nobody knew how large the SBOM would be.
     output.reserve(sealed.size())?;

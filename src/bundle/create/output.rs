@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{CreateError, Options};
 use crate::bundle::layout::Signed;
 use crate::bundle::open::{OpenError, UntrustedBundle};
-use crate::bundle::parts::{self, Cut, PartWriter};
+use crate::bundle::parts::{self, PartWriter, SplitOptions};
 use crate::bundle::receipt::Receipt;
-use crate::bundle::workers::apart;
+use crate::bundle::workers::run_blocking;
 use crate::host::trust::TrustStore;
 use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
@@ -31,8 +31,8 @@ pub(super) enum Output {
 }
 
 /// How the bundle is cut, if it is.
-pub(super) fn cut(options: &Options) -> Option<Cut> {
-    options.split.map(|part_size| Cut {
+pub(super) fn split_options(options: &Options) -> Option<SplitOptions> {
+    options.split.map(|part_size| SplitOptions {
         target: options.output.clone(),
         part_size,
     })
@@ -40,12 +40,12 @@ pub(super) fn cut(options: &Options) -> Option<Cut> {
 
 impl Output {
     pub(super) fn reopen(options: &Options, size: u64) -> Result<Self, CreateError> {
-        Ok(match cut(options) {
+        Ok(match split_options(options) {
             None => {
                 let set = PartialSet::reopen_whole(&options.output);
                 Self::Whole(set.map_err(CreateError::Write)?)
             }
-            Some(cut) => Self::Parts(PartWriter::reopen(cut, size)?),
+            Some(split) => Self::Parts(PartWriter::reopen(split, size)?),
         })
     }
 
@@ -62,7 +62,7 @@ impl Output {
     /// Takes room for `size` bytes, so that it is known now whether they fit.
     pub(super) fn reserve(&self, size: u64) -> Result<(), CreateError> {
         if let Self::Parts(parts) = self {
-            parts.cut().check(size)?;
+            parts.options().check(size)?;
         }
         self.set().reserve(size).map_err(CreateError::Write)
     }
@@ -89,7 +89,7 @@ impl Output {
         let archive = Archive::over(file, &options.output);
         let files = self.set().files().map_err(CreateError::Write)?;
         let is_split = options.split.is_some();
-        apart(reporter, move |reporter| {
+        run_blocking(reporter, move |reporter| {
             // The disk writes while this reads.
             let receipt = std::thread::scope(|scope| {
                 let syncing =

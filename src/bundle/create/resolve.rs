@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oci_spec::distribution::Reference;
 
+use super::CreateError;
+use super::options::{Options, PARALLEL};
 use super::source::Source;
-use super::{CreateError, Options, PARALLEL};
 use crate::bundle::lock::Locked;
 use crate::bundle::manifest::Platform;
 use crate::bundle::spec::{BundleSpec, SpecError, parse_reference, tagged};
 use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError, MOST_LAYERS};
-use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
+use crate::report::event::{Level, Reporter, Step, StepStatus, Unit, notice};
 
 /// Images by their key in the spec.
 pub(super) type Resolved = BTreeMap<String, (Reference, Image)>;
@@ -44,7 +45,7 @@ pub(super) async fn resolve(
         progress.progress(found.len() as u64);
     }
     drop(pending);
-    progress.finish(Outcome::Done, Some(format!("{} images", found.len())));
+    progress.finish(StepStatus::Done, Some(format!("{} images", found.len())));
     let moved = known.map(|known| moved(known, &found)).unwrap_or_default();
     for text in moved {
         notice(reporter, Level::Warning, "create.tag-moved", text);

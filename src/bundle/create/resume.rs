@@ -118,7 +118,7 @@ impl Marks {
             return 0;
         };
         let mut hasher = Sha256::new();
-        let read = back(&self.writer, slot, mark.bytes, |chunk| {
+        let read = read_back(&self.writer, slot, mark.bytes, |chunk| {
             hasher.update(&chunk);
         });
         let is_same = read.is_ok() && Digest::from_bytes(hasher.finalize().into()) == mark.digest;
@@ -133,7 +133,7 @@ impl Marks {
 
     /// Writes down that so many bytes of a layer are there. A mark that finds
     /// no room costs the next run time, not this one its bundle.
-    pub(super) fn note(&self, slot: &LayerSlot, bytes: u64, hasher: &Sha256) {
+    pub(super) fn record(&self, slot: &LayerSlot, bytes: u64, hasher: &Sha256) {
         let mark = Mark {
             layer: slot.digest,
             bytes,
@@ -189,7 +189,7 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Reads the first bytes of a layer back from its place.
-pub(super) fn back(
+pub(super) fn read_back(
     writer: &PartialWriter,
     slot: &LayerSlot,
     bytes: u64,

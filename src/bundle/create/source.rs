@@ -17,8 +17,9 @@ use futures_util::StreamExt;
 use oci_spec::distribution::Reference;
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::CreateError;
+use super::options::{ImagesFrom, Options};
 use super::pipeline::Chunks;
-use super::{CreateError, Options};
 use crate::bundle::manifest::Platform;
 use crate::bundle::spec::{BundleSpec, SpecError, parse_reference, tagged};
 use crate::engine::docker::Docker;
@@ -27,24 +28,12 @@ use crate::oci::digest::Digest;
 use crate::oci::image::{Image, ImageError, config_of};
 use crate::oci::local::{LayoutDir, LocalError, Saved, Wanted};
 use crate::oci::registry::{Blob, Registry};
-use crate::report::event::{Outcome, Reporter, Step, Unit};
+use crate::report::event::{Reporter, Step, StepStatus, Unit};
 
 /// Bytes that are read from a file at once.
 const CHUNK: usize = 256 << 10;
 /// Chunks between a thread that reads and who takes them.
 const QUEUE: usize = 3;
-
-/// Where the images of a bundle are.
-#[derive(Debug, Clone, Default)]
-pub enum ImagesFrom {
-    /// In the registries that their references name.
-    #[default]
-    Registries,
-    /// In an OCI image layout on disk.
-    Layout(PathBuf),
-    /// In a container engine.
-    Engine(Docker),
-}
 
 /// A place that was looked into.
 pub(super) enum Source {
@@ -160,7 +149,7 @@ async fn read_file(
 }
 
 /// Reads to the end in chunks, or until nobody takes them any more.
-fn send_all(reader: &mut dyn Read, mut take: impl FnMut(Bytes) -> bool) -> io::Result<()> {
+fn send_all(reader: &mut dyn Read, mut send: impl FnMut(Bytes) -> bool) -> io::Result<()> {
     loop {
         let mut chunk = vec![0; CHUNK];
         let read = match reader.read(&mut chunk) {
@@ -169,7 +158,7 @@ fn send_all(reader: &mut dyn Read, mut take: impl FnMut(Bytes) -> bool) -> io::R
             other => other?,
         };
         chunk.truncate(read);
-        if !take(chunk.into()) {
+        if !send(chunk.into()) {
             return Ok(());
         }
     }
@@ -228,7 +217,7 @@ impl EngineImages {
         let reading = tokio::task::spawn_blocking(move || Saved::survey(&mut Chunks::new(chunks)));
         feed(engine.save(&references)?, sink, &mut advance).await?;
         let saved = Arc::new(reading.await??);
-        progress.finish(Outcome::Done, None);
+        progress.finish(StepStatus::Done, None);
         Ok(Self {
             engine,
             references,

@@ -7,129 +7,40 @@
 //!
 //! Sizes are known before digests are: the bundle manifest names the
 //! inflated size of each layer, which only reading it tells. Its room is
-//! reserved for the largest number and the rest filled with blanks. What
+//! reserved for the largest number and the rest filled with blanks, and so is
+//! that of a stack definition that leaves its migrations to the image. What
 //! only reading the layers yields as a whole, the SBOM, comes last.
 
+mod contents;
 mod draft;
+mod error;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
-use jiff::Timestamp;
-use semver::Version;
-
+pub use self::contents::{Contents, Delta, LayerSlot};
 use self::draft::{draft, layer_slots};
+pub use self::error::LayoutError;
 use super::documents::{
     DOCKER_NAME, Documents, Images, SIGNATURE_NAME, blob_order, canonical, layer_blobs,
     trusted_comment,
 };
-use super::manifest::{Blob, BundleManifest, Platform, Release, UpgradeRules};
-use crate::oci::archive::{
-    ArchiveError, END, Entry, INDEX_NAME, LAYOUT_CONTENT, LAYOUT_NAME, blob_name,
-};
+use super::manifest::{Blob, BundleManifest};
+use super::migrations::largest;
+use crate::oci::archive::{END, Entry, INDEX_NAME, LAYOUT_CONTENT, LAYOUT_NAME, blob_name};
 use crate::oci::digest::Digest;
-use crate::oci::image::{Compression, Image};
-use crate::sign::{SecretKey, SignError, TrustStatement, signature_len};
+use crate::sign::{SecretKey, signature_len};
 use crate::stack::Stack;
 use crate::sys::partial_set::PartialSet;
-
-/// What a bundle is made of, without its layers.
-#[derive(Debug, Clone)]
-pub struct Contents {
-    /// What it is.
-    pub release: Release,
-    /// When it was made; the newest of its images unless given.
-    pub created: Option<Timestamp>,
-    /// The platform of every image.
-    pub platform: Platform,
-    /// The oldest lfctl that can install it.
-    pub lfctl: Version,
-    /// What may be upgraded to it.
-    pub upgrade: UpgradeRules,
-    /// The stack definition.
-    pub stack: Stack,
-    /// Reference with tag and image, by the key that services use.
-    pub images: BTreeMap<String, (String, Image)>,
-    /// What the signer says of other keys.
-    pub trust: TrustStatement,
-    /// What is left out because a base has it.
-    pub delta: Option<Delta>,
-    /// Whether a software bill of materials will be there when it is sealed.
-    pub sbom: bool,
-}
-
-/// Layers that a bundle leaves out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delta {
-    /// What holds them, in words.
-    pub name: String,
-    /// Digest of what holds them.
-    pub digest: Digest,
-    /// The layers.
-    pub absent: BTreeSet<Digest>,
-}
-
-/// Why contents cannot be laid out or sealed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LayoutError {
-    /// An image is for another platform than the bundle.
-    #[error("image `{reference}` is for {found}, the bundle for {wanted}")]
-    Platform {
-        /// The image.
-        reference: String,
-        /// Its platform.
-        found: Platform,
-        /// The bundle's platform.
-        wanted: Platform,
-    },
-    /// One reference stands for two images.
-    #[error("reference `{0}` stands for two different images")]
-    Reference(String),
-    /// Two images disagree about a layer they share.
-    #[error("images disagree about the size or content of layer {0}")]
-    Layer(Digest),
-    /// Nobody said how large a layer is once inflated.
-    #[error("layer {0} was not written")]
-    Missing(Digest),
-    /// A layer is to be left out that no image has.
-    #[error("no image has layer {0}, which is to be left out")]
-    NotALayer(Digest),
-    /// An SBOM was promised and not given, or given and not promised.
-    #[error("software bill of materials is missing, or was not planned")]
-    Sbom,
-    /// A document cannot be written as JSON.
-    #[error("cannot write the bundle manifest")]
-    Json(#[from] serde_json::Error),
-    /// The tar cannot hold it.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// It cannot be signed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-}
-
-/// Where a layer goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayerSlot {
-    /// The layer.
-    pub digest: Digest,
-    /// Bytes as stored.
-    pub size: u64,
-    /// Digest once inflated.
-    pub diff_id: Digest,
-    /// How it is stored.
-    pub compression: Compression,
-    /// Offset of its first byte in the bundle.
-    pub offset: u64,
-}
 
 /// A bundle whose offsets are known.
 #[derive(Debug)]
 pub struct Planned {
     manifest: BundleManifest,
     images: Images,
-    stack: Vec<u8>,
+    stack: Stack,
+    /// The same as it is stored.
+    stack_bytes: Vec<u8>,
     /// Bytes reserved for the bundle manifest.
     room: usize,
     entries: Vec<Entry>,
@@ -155,29 +66,31 @@ impl Planned {
             digest: Digest::from_bytes([0; 32]),
             size: u64::MAX,
         });
-        let stack = canonical(&contents.stack)?;
-        let (mut manifest, images) = draft(contents, Digest::of(&stack))?;
+        let stack = contents.stack.clone();
+        let stack_bytes = canonical(&largest(&stack))?;
+        let (mut manifest, images) = draft(contents, Digest::of(&stack_bytes))?;
         manifest.blobs = blob_order(
             &Blob {
                 digest: manifest.stack,
-                size: stack.len() as u64,
+                size: stack_bytes.len() as u64,
             },
             &images,
             layer_blobs(&manifest),
             sbom.as_ref(),
         );
         manifest.sbom = sbom.map(|blob| blob.digest);
-        let largest = canonical(&manifest)?;
+        let longest = canonical(&manifest)?;
         let mut planned = Self {
-            room: largest.len(),
+            room: longest.len(),
             entries: Vec::new(),
             slots: slots.into_values().collect(),
             absent: absent_slots,
             manifest,
             images,
             stack,
+            stack_bytes,
         };
-        let documents = planned.documents(largest);
+        let documents = planned.documents(longest);
         planned.place(&documents)?;
         Ok(planned)
     }
@@ -200,6 +113,29 @@ impl Planned {
     /// The bundle manifest as far as it is known: unpacked sizes are not.
     pub fn manifest(&self) -> &BundleManifest {
         &self.manifest
+    }
+
+    /// The stack definition as it was given.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Puts the definition that is known by now in the place of the one that
+    /// was planned. Its room was reserved for the longest there can be.
+    pub fn complete(&mut self, stack: Stack) -> Result<(), LayoutError> {
+        let mut bytes = canonical(&stack)?;
+        if bytes.len() > self.stack_bytes.len() {
+            return Err(LayoutError::Stack);
+        }
+        bytes.resize(self.stack_bytes.len(), b' ');
+        let digest = Digest::of(&bytes);
+        let planned = std::mem::replace(&mut self.manifest.stack, digest);
+        let blobs = self.manifest.blobs.iter_mut();
+        for blob in blobs.filter(|blob| blob.digest == planned) {
+            blob.digest = digest;
+        }
+        (self.stack, self.stack_bytes) = (stack, bytes);
+        Ok(())
     }
 
     /// Completes the documents with the inflated size of each layer and the
@@ -246,7 +182,7 @@ impl Planned {
         Documents::new(
             bundle,
             &self.manifest,
-            self.stack.len() as u64,
+            self.stack_bytes.len() as u64,
             &self.images,
         )
     }
@@ -331,7 +267,7 @@ impl Unsigned {
         let Planned {
             entries,
             images,
-            stack,
+            stack_bytes,
             manifest,
             ..
         } = self.planned;
@@ -343,7 +279,7 @@ impl Unsigned {
             Some(self.documents.artifact),
             Some(self.documents.bundle),
         ];
-        let mut small: BTreeMap<Digest, Vec<u8>> = BTreeMap::from([(manifest.stack, stack)]);
+        let mut small: BTreeMap<Digest, Vec<u8>> = BTreeMap::from([(manifest.stack, stack_bytes)]);
         for (digest, image) in images {
             small.insert(digest, image.manifest);
             small.insert(Digest::of(&image.config), image.config);

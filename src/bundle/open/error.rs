@@ -18,7 +18,6 @@ use crate::sign::SignError;
 pub enum Role {
     /// The OCI artifact that ties bundle manifest and stack together.
     Artifact,
-    /// The bundle manifest.
     BundleManifest,
     /// The stack definition.
     Stack,
@@ -26,7 +25,6 @@ pub enum Role {
     ImageConfig(String),
     /// The manifest of the image with this reference.
     ImageManifest(String),
-    /// A layer.
     Layer,
     /// The software bill of materials.
     Sbom,
@@ -83,7 +81,6 @@ pub enum OpenError {
     Document {
         /// Which one.
         what: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
@@ -92,13 +89,15 @@ pub enum OpenError {
     Image {
         /// The image.
         reference: String,
-        /// Why.
         #[source]
         source: ImageError,
     },
     /// Two documents of the bundle contradict each other.
     #[error("{0} does not agree with the bundle manifest")]
     Contradiction(String),
+    /// Names or references that may be in no bundle.
+    #[error("bundle manifest is wrong: {}", .0.join("; "))]
+    Vocabulary(Vec<String>),
     /// The stack definition refers to something that is not there.
     #[error("stack definition is wrong: {}", .0.join("; "))]
     Stack(Vec<String>),

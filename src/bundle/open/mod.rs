@@ -7,15 +7,21 @@
 //! returns, a layer when its reader hands out its last byte or when
 //! [`Bundle::verify_blobs`] returns.
 
+mod document;
 mod error;
 mod head;
+mod signed;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use document::DOCUMENT_LIMIT;
 pub use error::{OpenError, Role};
-use head::{Head, Trust};
+use head::Head;
+use signed::Trust;
+
+pub use signed::KeptHead;
 
 use super::manifest::BundleManifest;
 use crate::host::trust::{Countersignature, TrustStore};
@@ -24,9 +30,6 @@ use crate::oci::blob::{BlobReader, DigestMismatch};
 use crate::oci::digest::Digest;
 use crate::sign::KeyId;
 use crate::stack::Stack;
-
-/// Bytes of the largest document that is held in memory.
-pub(super) const DOCUMENT_LIMIT: u64 = 16 << 20;
 
 /// An opened file that may be anything.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ impl UntrustedBundle {
 
     /// The same for files that are open already.
     pub fn over(archive: Archive) -> Result<Self, OpenError> {
-        head::check_layout(&archive)?;
+        document::check_layout(&archive)?;
         let beside = Vec::new();
         Ok(Self { archive, beside })
     }
@@ -61,7 +64,7 @@ impl UntrustedBundle {
             .map(|head| Bundle::new(self.archive, head))
     }
 
-    /// The bundle, whoever signed it, if anybody did. Digests are checked as
+    /// The bundle, signed by anybody or not at all. Digests are checked as
     /// ever. Callers must have been told to do this, and say that they did.
     pub fn trust_blindly(self) -> Result<Bundle, OpenError> {
         head::read(&self.archive, &Trust::Blind).map(|head| Bundle::new(self.archive, head))

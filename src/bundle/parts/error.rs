@@ -52,7 +52,6 @@ pub enum PartError {
     Untrusted {
         /// The list.
         path: PathBuf,
-        /// Why.
         #[source]
         source: SignError,
     },
@@ -81,7 +80,6 @@ pub enum PartError {
     /// A part is another part of the same bundle.
     #[error("`{}` holds what belongs into `{is}`: parts were swapped", .path.display())]
     Swapped {
-        /// The file.
         path: PathBuf,
         /// The part that it is.
         is: String,
@@ -93,7 +91,6 @@ pub enum PartError {
         .of.display()
     )]
     Mixed {
-        /// The file.
         path: PathBuf,
         /// The part that it is.
         is: String,
@@ -107,7 +104,6 @@ pub enum PartError {
         .path.display()
     )]
     Content {
-        /// The file.
         path: PathBuf,
         /// What was read.
         found: Digest,
@@ -115,9 +111,7 @@ pub enum PartError {
     /// A part cannot be read to its end.
     #[error("part `{}` cannot be read", .path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },

@@ -12,7 +12,7 @@ use crate::bundle::workers::{self, Watch};
 use crate::host::trust::TrustStore;
 use crate::oci::archive::{Archive, ArchiveError, open_file};
 use crate::oci::digest::Digest;
-use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
+use crate::report::event::{Level, Reporter, Step, StepStatus, Unit, notice};
 use crate::sys::span::SpanFile;
 
 /// The parts of a bundle, found and open.
@@ -114,7 +114,7 @@ impl Parts {
         }
         PartError::all(wrong)?;
         let detail = format!("{} parts are right", self.found.len());
-        step.finish(Outcome::Done, Some(detail));
+        step.finish(StepStatus::Done, Some(detail));
         Ok(())
     }
 

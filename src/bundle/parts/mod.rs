@@ -8,6 +8,7 @@
 
 mod error;
 mod find;
+mod limits;
 mod list;
 mod write;
 
@@ -19,22 +20,12 @@ use sha2::{Digest as _, Sha256};
 
 pub use error::PartError;
 pub use find::Parts;
-use list::part_name;
+pub use limits::{EXTENSION, FORMAT, MOST, SMALLEST};
 pub use list::{PartList, directory, list_of, list_path, signature_path};
-pub use write::{Cut, PartWriter, digests, discard, first_partial, split};
+pub use write::{PartWriter, SplitOptions, digests, discard, first_partial, split};
 
 use super::workers::{CHUNK, Watch};
 use crate::oci::digest::Digest;
-
-/// Version of the list that this lfctl writes and reads.
-pub const FORMAT: u32 = 1;
-/// Extension of the list.
-pub const EXTENSION: &str = "parts";
-/// Parts that a bundle may have. All of them are open at once, and a process
-/// may have 1024 open files where nobody raised that.
-pub const MOST: u64 = 500;
-/// Bytes of the smallest part.
-pub const SMALLEST: u64 = 64 << 10;
 
 /// Digest of the first `size` bytes of a file.
 fn hash(file: &fs::File, size: u64, watch: &Watch) -> Result<Digest, io::Error> {

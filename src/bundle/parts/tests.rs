@@ -130,7 +130,13 @@ impl Made {
         let bundle = UntrustedBundle::open(&self.dir.path().join("whole.tar")).unwrap();
         let bundle = bundle.verify(&self.store()).unwrap();
         let target = self.dir.path().join(name);
-        split(&bundle, Cut { target, part_size }, &self.key, &Silent).await
+        split(
+            &bundle,
+            SplitOptions { target, part_size },
+            &self.key,
+            &Silent,
+        )
+        .await
     }
 
     fn names(&self, of: &str) -> Vec<String> {
@@ -193,11 +199,11 @@ fn what_no_list_could_hold_is_refused_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let begun = |name: &str, size| {
         let target = dir.path().join(name);
-        let cut = Cut {
+        let options = SplitOptions {
             target,
             part_size: 100,
         };
-        PartWriter::reopen(cut, size).map(drop)
+        PartWriter::reopen(options, size).map(drop)
     };
     for name in [".a.tar", &"a".repeat(201), "a\n.tar"] {
         let error = begun(name, 1000).unwrap_err();
@@ -216,8 +222,8 @@ async fn an_earlier_set_stays_until_the_new_one_is_complete() {
     let before = made.names("a.tar.");
     let target = made.dir.path().join("a.tar");
     let part_size = 5000;
-    let cut = Cut { target, part_size };
-    let writer = PartWriter::create(cut, made.whole.len() as u64).unwrap();
+    let options = SplitOptions { target, part_size };
+    let writer = PartWriter::create(options, made.whole.len() as u64).unwrap();
     writer.set().reserve(made.whole.len() as u64).unwrap();
     assert!(made.names(".partial").len() > 2);
     drop(writer);
@@ -250,11 +256,13 @@ async fn a_source_that_changed_since_it_was_opened_is_not_cut() {
     changed[last] ^= 1;
     fs::write(&path, changed).unwrap();
     let target = made.dir.path().join("a.tar");
-    let cut = Cut {
+    let options = SplitOptions {
         target,
         part_size: 5000,
     };
-    let error = split(&bundle, cut, &made.key, &Silent).await.unwrap_err();
+    let error = split(&bundle, options, &made.key, &Silent)
+        .await
+        .unwrap_err();
     assert!(matches!(error, PartError::Verify(_)), "{error}");
     assert_eq!(made.names("a.tar"), [""; 0]);
 }

@@ -14,30 +14,29 @@ use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
 use sha2::{Digest as _, Sha256};
 
+use super::list::part_name;
 use super::list::{LIST_LIMIT, check_name};
-use super::{
-    FORMAT, MOST, PartError, PartList, directory, hash, list_path, part_name, signature_path,
-};
-use crate::bundle::workers::{self, CHUNK, apart};
+use super::{FORMAT, MOST, PartError, PartList, directory, hash, list_path, signature_path};
+use crate::bundle::workers::{self, CHUNK, run_blocking};
 use crate::bundle::{Bundle, UntrustedBundle};
 use crate::oci::archive::Archive;
 use crate::oci::digest::Digest;
-use crate::report::event::{Outcome, Reporter, Step, Unit};
+use crate::report::event::{Reporter, Step, StepStatus, Unit};
 use crate::sign::SecretKey;
 use crate::sys::fs::{read_bounded, sync_dir};
 use crate::sys::partial::PartialFile;
 use crate::sys::partial_set::PartialSet;
 
-/// What a bundle is cut into, and how it is called in one piece.
+/// How a bundle is split, and the name it has in one piece.
 #[derive(Debug, Clone)]
-pub struct Cut {
+pub struct SplitOptions {
     /// Where the bundle would be in one piece.
     pub target: PathBuf,
     /// Bytes of every part but the last.
     pub part_size: u64,
 }
 
-impl Cut {
+impl SplitOptions {
     /// Checks that there can be a list of `size` bytes cut like this.
     ///
     /// # Errors
@@ -138,7 +137,7 @@ fn remove(path: &Path) -> io::Result<()> {
 /// A set of parts in the making. Dropping it removes what there is of it.
 #[derive(Debug)]
 pub struct PartWriter {
-    cut: Cut,
+    options: SplitOptions,
     set: PartialSet,
 }
 
@@ -147,9 +146,9 @@ impl PartWriter {
     ///
     /// # Errors
     ///
-    /// As [`Cut::check`], or the first cannot be begun.
-    pub fn create(cut: Cut, size: u64) -> Result<Self, PartError> {
-        let parts = Self::reopen(cut, size)?;
+    /// As [`SplitOptions::check`], or the first cannot be begun.
+    pub fn create(options: SplitOptions, size: u64) -> Result<Self, PartError> {
+        let parts = Self::reopen(options, size)?;
         parts.set.clear()?;
         Ok(parts)
     }
@@ -159,16 +158,16 @@ impl PartWriter {
     /// # Errors
     ///
     /// As [`PartWriter::create`].
-    pub fn reopen(cut: Cut, size: u64) -> Result<Self, PartError> {
-        cut.check(size)?;
-        let named = cut.clone();
-        let set = PartialSet::reopen(cut.part_size, Box::new(move |at| named.part(at)))?;
-        Ok(Self { cut, set })
+    pub fn reopen(options: SplitOptions, size: u64) -> Result<Self, PartError> {
+        options.check(size)?;
+        let named = options.clone();
+        let set = PartialSet::reopen(options.part_size, Box::new(move |at| named.part(at)))?;
+        Ok(Self { options, set })
     }
 
     /// How it is cut.
-    pub fn cut(&self) -> &Cut {
-        &self.cut
+    pub fn options(&self) -> &SplitOptions {
+        &self.options
     }
 
     /// Where the bytes go.
@@ -187,26 +186,26 @@ impl PartWriter {
     ) -> Result<PathBuf, PartError> {
         let count = digests.len();
         let size = self.set.span()?.size();
-        self.cut.check(size)?;
-        let name = self.cut.target.file_name().unwrap_or_default();
+        self.options.check(size)?;
+        let name = self.options.target.file_name().unwrap_or_default();
         let list = PartList {
             format: FORMAT,
             name: name.to_string_lossy().into_owned(),
             index,
             size,
-            part_size: self.cut.part_size,
+            part_size: self.options.part_size,
             parts: digests,
         };
         let mut bytes = serde_json::to_vec(&list).map_err(io::Error::from)?;
         bytes.push(b'\n');
-        let path = list_path(&self.cut.target);
+        let path = list_path(&self.options.target);
         PartList::parse(&path, &bytes)?;
         let comment = format!("{comment} parts={count}");
         let signature = key.sign(&bytes, &comment).map_err(PartError::Sign)?;
         let signature = nameless(&signature_path(&path), signature.as_bytes())?;
         let listed = nameless(&path, &bytes)?;
-        let behind = self.cut.behind(count);
-        self.cut.remove_list()?;
+        let behind = self.options.behind(count);
+        self.options.remove_list()?;
         self.set.finish()?;
         // Joining what lies there gives the bundle and nothing behind it.
         behind.iter().try_for_each(|path| remove(path))?;
@@ -234,7 +233,7 @@ pub fn digests(
         hash(&file, size, watch).map(|digest| (at, digest))
     })?;
     found.sort_unstable();
-    step.finish(Outcome::Done, Some(format!("{} parts", found.len())));
+    step.finish(StepStatus::Done, Some(format!("{} parts", found.len())));
     Ok(found.into_iter().map(|(_, digest)| digest).collect())
 }
 
@@ -246,16 +245,16 @@ pub fn digests(
 /// Reading, writing or verifying fails, or the parts would be too many.
 pub async fn split(
     bundle: &Bundle,
-    cut: Cut,
+    options: SplitOptions,
     key: &SecretKey,
     reporter: &dyn Reporter,
 ) -> Result<PathBuf, PartError> {
-    let writer = PartWriter::create(cut, bundle.size())?;
+    let writer = PartWriter::create(options, bundle.size())?;
     writer.set().reserve(bundle.size())?;
     let digests = copy(bundle, &writer, reporter).await?;
     let archive = Archive::over(writer.set().span()?, bundle.path());
     let (files, index) = (writer.set().files()?, bundle.digest());
-    apart(reporter, move |reporter| {
+    run_blocking(reporter, move |reporter| {
         // The signature was checked on the source, and the digest of the
         // index commits to everything else.
         let copied = UntrustedBundle::over(archive)?.trust_blindly()?;
@@ -283,7 +282,7 @@ async fn copy(
     writer: &PartWriter,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Digest>, PartError> {
-    let (size, part_size) = (bundle.size(), writer.cut.part_size);
+    let (size, part_size) = (bundle.size(), writer.options.part_size);
     let step = Step::sized(reporter, "split", "Cutting", Some(size), Unit::Bytes);
     let mut buffer = vec![0; CHUNK];
     let mut digests = Vec::new();
@@ -304,6 +303,6 @@ async fn copy(
         // So that a Ctrl-C is heard.
         tokio::task::yield_now().await;
     }
-    step.finish(Outcome::Done, Some(format!("{} parts", digests.len())));
+    step.finish(StepStatus::Done, Some(format!("{} parts", digests.len())));
     Ok(digests)
 }

@@ -40,7 +40,6 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// For one layer.
     pub(super) fn of_layer() -> Self {
         Self {
             left: LAYER,
@@ -48,7 +47,6 @@ impl Budget {
         }
     }
 
-    /// For the document.
     pub(super) fn of_document() -> Self {
         Self {
             left: DOCUMENT,
@@ -56,12 +54,12 @@ impl Budget {
         }
     }
 
-    /// Takes so many bytes.
+    /// Counts so many bytes as used.
     ///
     /// # Errors
     ///
     /// `InvalidData`: they are not left.
-    pub(super) fn take(&mut self, bytes: usize) -> io::Result<()> {
+    pub(super) fn spend(&mut self, bytes: usize) -> io::Result<()> {
         self.left = self
             .left
             .checked_sub(bytes)

@@ -54,9 +54,7 @@ pub struct Component {
     pub kind: String,
     #[serde(rename = "bom-ref", default, skip_serializing_if = "String::is_empty")]
     reference: String,
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hashes: Vec<Hash>,
@@ -107,10 +105,42 @@ struct Composition {
 pub struct PackageKey {
     /// Such as `deb`.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// Such as `amd64`; may be empty.
     pub architecture: String,
+}
+
+fn metadata(manifest: &BundleManifest) -> Metadata {
+    Metadata {
+        timestamp: manifest.created.to_string(),
+        tools: Tools {
+            components: vec![Component {
+                kind: "application".to_owned(),
+                name: "lfctl".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..Component::default()
+            }],
+        },
+        component: Component {
+            kind: "application".to_owned(),
+            reference: ROOT.to_owned(),
+            name: manifest.release.name.clone(),
+            version: manifest.release.version.to_string(),
+            ..Component::default()
+        },
+    }
+}
+
+/// Those that say something of an image.
+fn compositions(by_aggregate: [(&str, BTreeSet<String>); 2]) -> Vec<Composition> {
+    by_aggregate
+        .into_iter()
+        .filter(|(_, images)| !images.is_empty())
+        .map(|(aggregate, images)| Composition {
+            aggregate: aggregate.to_owned(),
+            assemblies: images.into_iter().collect(),
+        })
+        .collect()
 }
 
 impl Bom {
@@ -145,7 +175,7 @@ impl Bom {
             for package in &content.packages {
                 let component = of_package(package, content.distribution.as_ref());
                 // Packages share their licences, what is written does not.
-                budget.take(component.weight())?;
+                budget.spend(component.weight())?;
                 on.insert(component.reference.clone());
                 components.insert((1, component.reference.clone()), component);
             }
@@ -169,34 +199,10 @@ impl Bom {
             spec_version: "1.5".to_owned(),
             serial_number: serial_number(manifest),
             version: 1,
-            metadata: Metadata {
-                timestamp: manifest.created.to_string(),
-                tools: Tools {
-                    components: vec![Component {
-                        kind: "application".to_owned(),
-                        name: "lfctl".to_owned(),
-                        version: env!("CARGO_PKG_VERSION").to_owned(),
-                        ..Component::default()
-                    }],
-                },
-                component: Component {
-                    kind: "application".to_owned(),
-                    reference: ROOT.to_owned(),
-                    name: manifest.release.name.clone(),
-                    version: manifest.release.version.to_string(),
-                    ..Component::default()
-                },
-            },
+            metadata: metadata(manifest),
             components: components.into_values().collect(),
             dependencies,
-            compositions: [("incomplete", incomplete), ("unknown", unknown)]
-                .into_iter()
-                .filter(|(_, images)| !images.is_empty())
-                .map(|(aggregate, images)| Composition {
-                    aggregate: aggregate.to_owned(),
-                    assemblies: images.into_iter().collect(),
-                })
-                .collect(),
+            compositions: compositions([("incomplete", incomplete), ("unknown", unknown)]),
         })
     }
 

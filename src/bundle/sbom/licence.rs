@@ -20,7 +20,7 @@ pub(super) fn debian(reader: &mut dyn Read, budget: &mut Budget) -> io::Result<V
     let mut keep = |found: &mut BTreeSet<String>, name: &str| {
         if !found.contains(name) {
             let name = short(name, LICENCE, "licence in a copyright file")?;
-            budget.take(licence_weight(&name))?;
+            budget.spend(licence_weight(&name))?;
             found.insert(name);
         }
         Ok::<_, io::Error>(())

@@ -22,6 +22,7 @@ pub use scan::{LayerContent, scan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::stack::SchemaKind;
 use packages::Distribution;
 use scan::Found;
 
@@ -37,6 +38,8 @@ pub struct ImageContent {
     pub distribution: Option<Distribution>,
     /// Whether any package database is there, read or not.
     pub has_database: bool,
+    /// Names of migrations by the tool that runs them.
+    pub migrations: BTreeMap<SchemaKind, BTreeSet<String>>,
     /// Why more packages may be there than were listed.
     pub unread: BTreeSet<String>,
 }
@@ -62,6 +65,13 @@ impl ImageContent {
                 Some(Found::Distribution(distribution)) => Some(distribution.clone()),
                 _ => None,
             });
+        let mut migrations: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        let there = files
+            .iter()
+            .filter(|(_, found)| ***found == Found::Migration);
+        for (kind, name) in there.filter_map(|(path, _)| scan::migration(path)) {
+            migrations.entry(kind).or_default().insert(name.to_owned());
+        }
         let (mut packages, mut has_database) = (BTreeSet::new(), false);
         for (path, found) in &files {
             let database = match found {
@@ -88,6 +98,7 @@ impl ImageContent {
             packages,
             distribution,
             has_database,
+            migrations,
             unread,
         }
     }

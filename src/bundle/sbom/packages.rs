@@ -24,7 +24,6 @@ pub enum Manager {
 pub struct Package {
     /// Who installed it.
     pub manager: Manager,
-    /// Its name.
     pub name: String,
     /// Its version, as its manager writes it.
     pub version: String,
@@ -119,7 +118,7 @@ fn paragraphs(
     reader: &mut dyn Read,
     manager: Manager,
     budget: &mut Budget,
-    mut take: impl FnMut(&mut Package, &mut bool, &str, &str) -> io::Result<()>,
+    mut on_field: impl FnMut(&mut Package, &mut bool, &str, &str) -> io::Result<()>,
 ) -> io::Result<Database> {
     let blank = || Package {
         manager,
@@ -139,7 +138,7 @@ fn paragraphs(
                 "a package database names more than {PACKAGES} packages"
             ))
         } else {
-            let weighed = budget.take(package.weight());
+            let weighed = budget.spend(package.weight());
             weighed.map_err(|error| error.to_string())
         };
         match kept {
@@ -158,7 +157,7 @@ fn paragraphs(
                 std::mem::replace(&mut is_there, true),
             );
         } else if let Some((field, value)) = line.split_once(':')
-            && let Err(error) = take(&mut package, &mut is_there, field, value)
+            && let Err(error) = on_field(&mut package, &mut is_there, field, value)
         {
             let problem = problem(error)?;
             database.problem.get_or_insert(problem);

@@ -9,7 +9,7 @@ use super::{Bom, LayerContent, scan, unread};
 use crate::bundle::{Bundle, OpenError};
 use crate::oci::digest::Digest;
 use crate::oci::image::{Compression, compression};
-use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
+use crate::report::event::{Level, Reporter, Step, StepStatus, Unit, notice};
 
 /// Why the packages of a bundle cannot be listed.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,6 @@ pub enum SbomError {
     Layer {
         /// The layer.
         digest: Digest,
-        /// Why.
         #[source]
         source: io::Error,
     },
@@ -77,7 +76,7 @@ pub fn recompute(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Bom, SbomEr
         done += layer.size;
         step.progress(done);
     }
-    step.finish(Outcome::Done, None);
+    step.finish(StepStatus::Done, None);
     for problem in unread(manifest, &contents) {
         let text = format!("the list of packages is incomplete: {problem}");
         notice(reporter, Level::Warning, "sbom.packages-unread", text);

@@ -8,6 +8,7 @@ use super::budget::{Budget, problem};
 use super::licence;
 use super::packages::{self, Database, Distribution};
 use crate::oci::layer::{Kind, LayerEntry, is_malformed, plain, walk};
+use crate::stack::SchemaKind;
 use crate::sys::text::one_line;
 
 /// Prefix of a name that hides one of a lower layer.
@@ -25,6 +26,9 @@ const DPKG: &str = "var/lib/dpkg/status";
 const DPKG_DIR: &str = "var/lib/dpkg/status.d";
 const APK: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+/// Where an image of Langfuse keeps the migrations that it runs.
+const PRISMA: &str = "app/packages/shared/prisma/migrations";
+const CLICKHOUSE: &str = "app/packages/shared/clickhouse/migrations/unclustered";
 /// What every database of a package manager that is not read has, and the
 /// name of that manager.
 const UNREAD: [(&str, &str); 14] = [
@@ -54,6 +58,7 @@ pub(super) enum Found {
     Distribution(Distribution),
     /// Another path, from the root.
     Link(String),
+    Migration,
 }
 
 /// What a layer adds to the package databases of the layers below, and what
@@ -150,7 +155,7 @@ fn keep(
 
 /// A path to be kept, with room for what is said of it.
 fn own(path: &str, budget: &mut Budget) -> io::Result<String> {
-    budget.take(size_of::<(String, Found)>() + path.len())?;
+    budget.spend(size_of::<(String, Found)>() + path.len())?;
     Ok(path.to_owned())
 }
 
@@ -162,12 +167,16 @@ fn matters(path: &str) -> bool {
                 .strip_prefix(outer)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let roots = [DPKG, "usr/share/doc"].into_iter();
+    let roots = [DPKG, "usr/share/doc", PRISMA, CLICKHOUSE].into_iter();
     let mut roots = roots
         .chain(APK)
         .chain(OS_RELEASE)
         .chain(UNREAD.map(|(path, _)| path));
-    let database = path.starts_with(DPKG_DIR);
+    // A whiteout takes a whole migration, or its file.
+    let migration = [PRISMA, CLICKHOUSE]
+        .into_iter()
+        .any(|root| within(root, path));
+    let database = path.starts_with(DPKG_DIR) || migration;
     // Documentation is many files, of which one each counts.
     let doc = path.strip_prefix(DOC).map(|rest| {
         let below = rest.split_once('/').map(|(_, below)| below);
@@ -191,14 +200,17 @@ fn look(entry: &LayerEntry, body: &mut dyn Read, budget: &mut Budget) -> io::Res
     {
         return Ok(Some(Found::Unread(problem)));
     }
+    if entry.kind == Kind::File && migration(path).is_some() {
+        return Ok(Some(Found::Migration));
+    }
     match entry.kind {
         Kind::Symlink if is_copyright || is_package_dir => {
-            budget.take(entry.target.len())?;
+            budget.spend(entry.target.len())?;
             let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
             return Ok(resolve(dir, &entry.target).map(Found::Link));
         }
         Kind::Hardlink if is_copyright => {
-            budget.take(entry.target.len())?;
+            budget.spend(entry.target.len())?;
             return Ok(Some(Found::Link(plain(&entry.target))));
         }
         Kind::File => {}
@@ -217,6 +229,20 @@ fn look(entry: &LayerEntry, body: &mut dyn Read, budget: &mut Budget) -> io::Res
     } else {
         None
     })
+}
+
+/// The tool and the name of the migration at this path.
+pub(super) fn migration(path: &str) -> Option<(SchemaKind, &str)> {
+    let below = |root: &str| path.strip_prefix(root)?.strip_prefix('/');
+    let name = if let Some(rest) = below(PRISMA) {
+        (SchemaKind::Prisma, rest.strip_suffix("/migration.sql")?)
+    } else {
+        (
+            SchemaKind::GolangMigrate,
+            below(CLICKHOUSE)?.strip_suffix(".up.sql")?,
+        )
+    };
+    (!name.1.contains('/')).then_some(name)
 }
 
 /// Whether a path is a database that is read.

@@ -4,9 +4,11 @@
 //! disk. A change that is to be undone when it breaks off goes back step by
 //! step, the last one first, unless it was committed; behind the commit
 //! nothing is undone, and what fails is left to the next command. The first
-//! Ctrl-C ends the run after the current step.
+//! Ctrl-C ends the run: at once where the step may be left, otherwise after it.
 
 use std::cell::Cell;
+
+use tokio::sync::Notify;
 
 use super::error::ChangeError;
 use super::plan::{Phase, Plan, Planned, Step};
@@ -14,21 +16,32 @@ use crate::appliance::journal::{
     Journal, OnBreak, Record, RunOutcome, StepOutcome, Unfinished, new_run,
 };
 use crate::oci::digest::Digest;
-use crate::report::event::{Level, Outcome, Reporter, Step as Running, notice};
+use crate::report::event::{Level, Reporter, Step as Running, StepStatus, notice};
 use crate::stack::release::Release;
 
 /// Set when the operator asks to stop.
 #[derive(Debug, Default)]
-pub struct Interrupt(Cell<bool>);
+pub struct Interrupt {
+    is_asked: Cell<bool>,
+    asked: Notify,
+}
 
 impl Interrupt {
-    /// Asks the run to end after the current step.
+    /// Asks the run to end: now where the step may be left, otherwise after
+    /// it.
     pub fn ask(&self) {
-        self.0.set(true);
+        self.is_asked.set(true);
+        self.asked.notify_waiters();
     }
 
     fn asked(&self) -> bool {
-        self.0.get()
+        self.is_asked.get()
+    }
+
+    async fn wait(&self) {
+        if !self.asked() {
+            self.asked.notified().await;
+        }
     }
 }
 
@@ -36,7 +49,7 @@ impl Interrupt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {
     /// Whether anything was done.
-    pub outcome: Outcome,
+    pub outcome: StepStatus,
     /// What there is to say about it.
     pub detail: Option<String>,
 }
@@ -45,7 +58,7 @@ impl Done {
     /// Something was done.
     pub fn now() -> Self {
         Self {
-            outcome: Outcome::Done,
+            outcome: StepStatus::Done,
             detail: None,
         }
     }
@@ -53,7 +66,7 @@ impl Done {
     /// Something was done, and this is what came of it.
     pub fn with(detail: String) -> Self {
         Self {
-            outcome: Outcome::Done,
+            outcome: StepStatus::Done,
             detail: Some(detail),
         }
     }
@@ -61,7 +74,7 @@ impl Done {
     /// Nothing was left to do.
     pub fn already() -> Self {
         Self {
-            outcome: Outcome::AlreadyDone,
+            outcome: StepStatus::AlreadyDone,
             detail: None,
         }
     }
@@ -211,14 +224,21 @@ impl Runner<'_> {
         // Some report each part with its bytes themselves.
         let running =
             (!step.reports_itself()).then(|| Running::start(self.reporter, &id, &step.label()));
-        let result = actions.run(step, run).await;
+        let result = tokio::select! {
+            // What is done is done, also when it was to be stopped just then.
+            biased;
+            result = actions.run(step, run) => result,
+            () = self.interrupt.wait(), if step.may_be_left() && !progress.committed => {
+                Err(ChangeError::InterruptedDuring { step: id.clone() })
+            }
+        };
         progress.committed |= step.is_commit() && result.is_ok();
         if step.ends_journal() && result.is_ok() {
             progress.journal_gone = true;
         } else {
             let outcome = match &result {
                 Ok(done) => done.outcome,
-                Err(_) => Outcome::Failed,
+                Err(_) => StepStatus::Failed,
             };
             let recorded = self.journal.append(
                 run,
@@ -232,7 +252,7 @@ impl Runner<'_> {
             }
         }
         let done = result?;
-        if done.outcome == Outcome::AlreadyDone {
+        if done.outcome == StepStatus::AlreadyDone {
             progress.changed.pop();
         }
         if let Some(running) = running {
@@ -297,7 +317,7 @@ impl Runner<'_> {
             let undone = Record::StepUndone { step: id.clone() };
             let recorded = self.journal.append(run, undone);
             recorded.map_err(|error| (id.clone(), error.into()))?;
-            running.finish(Outcome::Done, None);
+            running.finish(StepStatus::Done, None);
         }
         Ok(())
     }

@@ -30,6 +30,10 @@ impl Step for Toy {
     fn is_commit(&self) -> bool {
         self.0 == "commit"
     }
+
+    fn may_be_left(&self) -> bool {
+        self.0 == "wait"
+    }
 }
 
 /// Writes down what it is asked to do, and fails where it is told to.
@@ -54,6 +58,9 @@ impl Actions for Toys {
         self.calls.borrow_mut().push(step.0.clone());
         if self.fail_run == Some(step.0.as_str()) {
             return Err(std::io::Error::other("run").into());
+        }
+        if step.0 == "wait" {
+            std::future::pending::<()>().await;
         }
         if self.already == Some(step.0.as_str()) {
             return Ok(Done::already());
@@ -201,4 +208,20 @@ async fn an_interruption_ends_a_run_between_steps_and_not_behind_the_commit() {
         .await
         .unwrap();
     assert_eq!(toys.calls(), ["commit", "settle"]);
+}
+
+#[tokio::test]
+async fn an_interruption_ends_a_step_that_may_be_left_at_once() {
+    let (rig, mut toys) = (Rig::new(), Toys::default());
+    let run = rig.run(OnBreak::Resume, &["a", "wait", "b"], &mut toys);
+    let ask = async {
+        tokio::task::yield_now().await;
+        rig.interrupt.ask();
+    };
+    let (result, ()) = tokio::join!(run, ask);
+    let error = result.unwrap_err();
+    assert_eq!(error.to_string(), "interrupted during `wait`");
+    assert_eq!(toys.calls(), ["a", "wait"]);
+    let left = rig.journal.unfinished().unwrap().unwrap();
+    assert_eq!(left.step.as_deref(), Some("wait"));
 }

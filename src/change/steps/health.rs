@@ -20,11 +20,19 @@ impl<E: ContainerEngine> BringUp<'_, E> {
 
     pub(super) async fn await_service(&self, service: &Service) -> Result<(), ChangeError> {
         let container = self.names().container(&service.name);
+        self.await_container(service, &container).await
+    }
+
+    pub(super) async fn await_container(
+        &self,
+        service: &Service,
+        container: &str,
+    ) -> Result<(), ChangeError> {
         let limit = Duration::from_secs(service.health.wait_seconds);
         let begun = Instant::now();
         let mut restarts_before = None;
         loop {
-            let seen = self.engine.container(&container).await?;
+            let seen = self.engine.container(container).await?;
             let restarts = seen.as_ref().map_or(0, |container| container.restarts);
             let fresh = restarts.saturating_sub(*restarts_before.get_or_insert(restarts));
             match verdict(seen.as_ref(), fresh) {

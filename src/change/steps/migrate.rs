@@ -1,10 +1,19 @@
 //! The migration job.
 
+use std::time::Duration;
+
 use super::BringUp;
 use super::health::LOG_LINES;
 use crate::change::error::{ChangeError, JobLog};
 use crate::change::runner::Done;
 use crate::engine::{ContainerEngine, ContainerState};
+use crate::report::event::{Level, notice};
+
+/// How long a migration that is to be undone may go on.
+const LAST_CHANCE: Duration = Duration::from_secs(20);
+
+/// How long one that is told to stop may take.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 impl<E: ContainerEngine> BringUp<'_, E> {
     /// Waits for the end of a migration that runs; tells whether there is one.
@@ -20,12 +29,22 @@ impl<E: ContainerEngine> BringUp<'_, E> {
         Ok(left.is_some())
     }
 
-    /// Lets a migration that runs come to its end, and removes its container.
+    /// Removes the container of a migration. One that runs may come to its
+    /// end, so that no schema is left half way, but not for long.
     pub(super) async fn remove_job(&mut self) -> Result<(), ChangeError> {
-        if self.await_job().await? {
-            self.engine.remove(&self.names().job()).await?;
+        let name = self.names().job();
+        if let Ok(ended) = tokio::time::timeout(LAST_CHANCE, self.await_job()).await {
+            ended?;
+        } else {
+            let text = format!(
+                "the migration did not end within {} s and is stopped: `lfctl doctor` says what \
+                 the databases keep of it",
+                LAST_CHANCE.as_secs()
+            );
+            notice(self.reporter, Level::Warning, "migration.stopped", text);
+            self.engine.stop(&name, STOP_LIMIT).await?;
         }
-        Ok(())
+        Ok(self.engine.remove(&name).await?)
     }
 
     pub(super) async fn migrate(&mut self) -> Result<Done, ChangeError> {

@@ -1,15 +1,17 @@
 //! Writing down what is installed, and with which secrets.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::BringUp;
+use crate::appliance::backup::{LastBackup, Records};
 use crate::appliance::generation::{Generation, Kept, stack_bytes};
 use crate::appliance::state::{EnginePlace, Recorded, SCHEMA, State, Status};
-use crate::bundle::open::Bundle;
 use crate::change::error::ChangeError;
 use crate::change::release;
 use crate::change::runner::Done;
-use crate::host::Host;
+use crate::host::HostLock;
 use crate::oci::digest::Digest;
 use crate::stack::Schema;
 
@@ -35,9 +37,19 @@ impl<E> BringUp<'_, E> {
             listen: target.site.listen,
             schemas: target.stack.schemas.iter().map(last).collect(),
             schema_change: self.schema_change,
+            backup: self.backup_before()?,
             made_by: self.command.to_owned(),
             at: Timestamp::now(),
         })
+    }
+
+    /// The backup that leads back from an upgrade.
+    fn backup_before(&self) -> Result<Option<LastBackup>, ChangeError> {
+        let Some(before) = self.before.as_ref().filter(|_| self.command == "upgrade") else {
+            return Ok(None);
+        };
+        let last = Records::load(self.appliance)?.backup;
+        Ok(last.filter(|last| last.release == before.current.release))
     }
 
     /// Whether this change ends what `state` began, or repairs what it has.
@@ -76,6 +88,7 @@ impl<E> BringUp<'_, E> {
             engine_at: Some(EnginePlace::of(self.facts)),
             holds_data: status == Status::Installed || before.is_some_and(|one| one.holds_data),
             fingerprints: self.fingerprints(),
+            stopped: BTreeSet::new(),
             updated: Timestamp::now(),
         };
         self.keep(&record.current)?;
@@ -87,13 +100,25 @@ impl<E> BringUp<'_, E> {
     }
 
     fn keep(&self, generation: &Generation) -> Result<(), ChangeError> {
-        let head = self.bundle.map(Bundle::head).transpose()?;
+        let head = match self.bundle {
+            Some(bundle) => Some(bundle.head()?),
+            None => self.kept_head(generation)?,
+        };
         let kept = Kept {
             stack: &self.target.stack,
             site: Some(&self.target.site_text),
             head: head.as_deref(),
         };
         Ok(self.appliance.keep_generation(generation, &kept)?)
+    }
+
+    /// The head that an earlier generation of the same bundle keeps.
+    fn kept_head(&self, generation: &Generation) -> Result<Option<Vec<u8>>, ChangeError> {
+        let recorded = self.before.iter();
+        let kept = recorded.flat_map(|state| state.previous.iter().chain([&state.current]));
+        let mut same = kept.filter(|one| one.bundle == generation.bundle);
+        let head = same.find_map(|one| self.appliance.head_of(one).transpose());
+        Ok(head.transpose()?)
     }
 
     /// Writes the generation down before anything of it runs.
@@ -116,6 +141,19 @@ impl<E> BringUp<'_, E> {
 
     pub(super) fn commit(&mut self, run: &str) -> Result<Done, ChangeError> {
         self.write_state(Status::Installed, run)?;
+        Ok(Done::now())
+    }
+
+    pub(super) fn record_stopped(
+        &mut self,
+        stopped: &BTreeSet<String>,
+    ) -> Result<Done, ChangeError> {
+        let Some(mut state) = self.before.clone() else {
+            return Ok(Done::already());
+        };
+        state.stopped.clone_from(stopped);
+        state.updated = Timestamp::now();
+        self.appliance.write_state(&state)?;
         Ok(Done::now())
     }
 
@@ -147,7 +185,7 @@ impl<E> BringUp<'_, E> {
             Some(bundle) => release::record(self.paths, self.reporter, bundle)?,
             // What its signer says of keys waits for the bundle.
             None if self.target.key.is_some() => {
-                let host = Host::lock(self.paths)?;
+                let host = HostLock::lock(self.paths)?;
                 host.record(&self.target.release, self.target.bundle)?;
             }
             None => return Ok(Done::already()),

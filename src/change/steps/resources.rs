@@ -5,11 +5,12 @@ use crate::change::error::ChangeError;
 use crate::change::runner::Done;
 use crate::change::stop;
 use crate::engine::ContainerEngine;
+use crate::host::firewall::{Firewall, Wall};
 use crate::render;
 
 impl<E: ContainerEngine> BringUp<'_, E> {
     pub(super) async fn create_network(&mut self, name: &str) -> Result<Done, ChangeError> {
-        let networks = render::networks(self.appliance.name());
+        let networks = render::networks(self.appliance.name(), &self.target.site);
         let Some(spec) = networks.iter().find(|spec| spec.name == name) else {
             return Ok(Done::already());
         };
@@ -21,10 +22,31 @@ impl<E: ContainerEngine> BringUp<'_, E> {
         if found.is_some() {
             self.clear().await?;
             self.engine.remove_network(name).await?;
-            done = Done::with("made anew, and all containers with it".to_owned());
+            done = Done::with("made again, and all containers with it".to_owned());
         }
         self.engine.create_network(spec).await?;
         Ok(done)
+    }
+
+    pub(super) async fn remove_network(&mut self, name: &str) -> Result<Done, ChangeError> {
+        self.engine.remove_network(name).await?;
+        Ok(Done::now())
+    }
+
+    /// What cannot be closed is left open and shown; doctor reports it.
+    pub(super) fn close_firewall(&self) -> Result<Done, ChangeError> {
+        let firewall = Firewall::of(self.appliance.name());
+        let left = match firewall.wall()? {
+            Wall::Closed => return Ok(Done::already()),
+            Wall::Open => match firewall.restore() {
+                Ok(_) => return Ok(Done::now()),
+                Err(error) => error.to_string(),
+            },
+            Wall::NoBridge => "the engine's bridge is not on this host".to_owned(),
+            Wall::NoTool => "there is no iptables on this host".to_owned(),
+            Wall::NotRoot => "only root can change it".to_owned(),
+        };
+        Ok(Done::with(format!("left open: {left}")))
     }
 
     /// Stops and removes all containers, the last started first.

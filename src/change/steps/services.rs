@@ -3,23 +3,67 @@
 use super::BringUp;
 use crate::change::blueprint::Blueprint;
 use crate::change::error::ChangeError;
-use crate::change::observe::fits;
+use crate::change::fit::is_as;
 use crate::change::runner::Done;
 use crate::change::stop;
-use crate::engine::{ContainerEngine, ContainerState};
+use crate::engine::{ContainerEngine, ContainerState, EngineError, LABEL_CONFIG};
 use crate::render::{self, Rendered};
+use crate::stack::Service;
 
 impl<E: ContainerEngine> BringUp<'_, E> {
     pub(super) async fn start_service(&mut self, name: &str) -> Result<Done, ChangeError> {
         self.start_as(&self.target, name).await
     }
 
+    pub(super) async fn start_first(&mut self, name: &str) -> Result<Done, ChangeError> {
+        let service = self.target.service(name)?;
+        let rendered = self.target.render_first_start(service, &self.secrets)?;
+        self.start_rendered(service, &rendered).await
+    }
+
+    pub(super) async fn start_again(&mut self, name: &str) -> Result<Done, ChangeError> {
+        let done = self.start_as(&self.target, name).await?;
+        self.await_service(self.target.service(name)?).await?;
+        Ok(done)
+    }
+
+    /// Starts the container that a stop kept. One that is gone, was made
+    /// otherwise, or whose network is not the same any more is made anew.
+    pub(super) async fn start_kept(&self, name: &str) -> Result<Done, ChangeError> {
+        let rendered = self
+            .target
+            .render(self.target.service(name)?, &self.secrets)?;
+        let (container, hash) = (&rendered.spec.name, &rendered.spec.config_hash);
+        let found = self.engine.container(container).await?;
+        if found.is_some_and(|found| found.labels.get(LABEL_CONFIG) == Some(hash)) {
+            match self.engine.start(container).await {
+                Ok(()) => return Ok(Done::now()),
+                Err(EngineError::Refused { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.start_as(&self.target, name).await
+    }
+
     /// Brings a service to what `blueprint` makes of it.
-    async fn start_as(&self, blueprint: &Blueprint, name: &str) -> Result<Done, ChangeError> {
+    pub(super) async fn start_as(
+        &self,
+        blueprint: &Blueprint,
+        name: &str,
+    ) -> Result<Done, ChangeError> {
         let service = blueprint.service(name)?;
         let rendered = blueprint.render(service, &self.secrets)?;
+        self.start_rendered(service, &rendered).await
+    }
+
+    /// Brings a service to what it was rendered to.
+    pub(super) async fn start_rendered(
+        &self,
+        service: &Service,
+        rendered: &Rendered,
+    ) -> Result<Done, ChangeError> {
         if let Some(container) = self.engine.container(&rendered.spec.name).await? {
-            if fits(&container, &rendered.spec) {
+            if is_as(self, &container, service, rendered).await? {
                 return Ok(Done::already());
             }
             if container.state == ContainerState::Running {
@@ -30,7 +74,7 @@ impl<E: ContainerEngine> BringUp<'_, E> {
             stop::stop(self.engine, &container, &service.stop).await?;
             self.engine.remove(&container.name).await?;
         }
-        self.launch(&rendered).await?;
+        self.launch(rendered).await?;
         Ok(Done::now())
     }
 

@@ -1,5 +1,6 @@
 //! What each step of an uninstall does.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::step::Step;
@@ -9,6 +10,9 @@ use crate::change::error::ChangeError;
 use crate::change::runner::{Actions, Done};
 use crate::change::stop;
 use crate::engine::{Container, ContainerEngine, ContainerState, EngineError, LABEL_PART};
+use crate::host::firewall::Firewall;
+use crate::host::systemd::{self, Manager};
+use crate::render::Names;
 use crate::stack::JOB;
 
 /// Seconds a container gets of which nothing is recorded.
@@ -17,9 +21,7 @@ const DEFAULT_STOP: u64 = 120;
 /// An uninstall: all that its steps work with.
 #[derive(Debug)]
 pub struct Uninstall<'a, E> {
-    /// The engine.
     pub engine: &'a E,
-    /// The appliance.
     pub appliance: &'a Appliance,
     /// What is recorded of it.
     pub state: Option<State>,
@@ -30,11 +32,9 @@ impl<E: ContainerEngine> Actions for Uninstall<'_, E> {
 
     async fn run(&mut self, step: &Step, _run: &str) -> Result<Done, ChangeError> {
         match step {
+            Step::RemoveUnits(files) => self.remove_units(files),
             Step::RemoveContainer(name) => self.remove_container(name).await,
-            Step::RemoveNetwork(name) => {
-                self.engine.remove_network(name).await?;
-                Ok(Done::now())
-            }
+            Step::RemoveNetwork(name) => self.remove_network(name).await,
             Step::RemoveTag(tag) => self.remove_tag(tag).await,
             Step::RemoveVolume(name) => {
                 self.engine.remove_volume(name).await?;
@@ -78,6 +78,15 @@ impl<E: ContainerEngine> Uninstall<'_, E> {
         Ok(Done::now())
     }
 
+    async fn remove_network(&self, name: &str) -> Result<Done, ChangeError> {
+        let appliance = self.appliance.name();
+        if name == (Names { appliance }).edge() {
+            Firewall::of(appliance).open()?;
+        }
+        self.engine.remove_network(name).await?;
+        Ok(Done::now())
+    }
+
     async fn remove_tag(&self, tag: &str) -> Result<Done, ChangeError> {
         match self.engine.untag(tag).await {
             Ok(()) => Ok(Done::now()),
@@ -87,6 +96,27 @@ impl<E: ContainerEngine> Uninstall<'_, E> {
             }) => Ok(Done::with("kept: other containers use it".to_owned())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn remove_units(&self, files: &[PathBuf]) -> Result<Done, ChangeError> {
+        let manager = Manager::of_this_user();
+        let (kept, known) = systemd::remove(manager, files)?;
+        self.appliance.write_units(Vec::new())?;
+        let mut said = Vec::new();
+        if let Some(first) = kept.first() {
+            said.push(format!("{} is not lfctl's and stays", first.display()));
+        }
+        if known {
+            let systemctl = manager.systemctl();
+            said.push(format!(
+                "systemd still knows them: run `{systemctl} daemon-reload`"
+            ));
+        }
+        Ok(if said.is_empty() {
+            Done::now()
+        } else {
+            Done::with(said.join("; "))
+        })
     }
 
     fn record_uninstalled(&mut self) -> Result<Done, ChangeError> {

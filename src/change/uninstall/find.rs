@@ -1,5 +1,7 @@
 //! What there is to remove.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::appliance::Appliance;
@@ -12,6 +14,7 @@ use crate::stack::JOB;
 
 /// What an uninstall will remove, or has removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Removal {
     /// Containers by name, in the order in which they end.
@@ -22,6 +25,8 @@ pub struct Removal {
     pub tags: Vec<String>,
     /// Volumes by name; they hold all data.
     pub volumes: Vec<String>,
+    /// Files of systemd units that lfctl wrote.
+    pub units: Vec<PathBuf>,
     /// Whether volumes, secrets and configuration go too.
     pub purge: bool,
 }
@@ -37,6 +42,7 @@ impl Removal {
         self.containers.is_empty()
             && self.networks.is_empty()
             && self.tags.is_empty()
+            && self.units.is_empty()
             && (!self.purge || self.volumes.is_empty())
     }
 }
@@ -53,6 +59,8 @@ pub async fn find<E: ContainerEngine>(
     let order = state
         .map(|state| stop::order(&state.stack))
         .unwrap_or_default();
+    // Engines list in no order, and a plan is the same each time.
+    containers.sort_by(|one, other| one.name.cmp(&other.name));
     containers.sort_by_key(|container| rank(&order, container));
     // Appliances from one bundle share images.
     let mut shared = Vec::new();
@@ -78,10 +86,11 @@ pub async fn find<E: ContainerEngine>(
         }
     }
     Ok(Removal {
-        containers: names(containers.into_iter().map(|c| c.name)),
-        networks: names(engine.networks(name).await?.into_iter().map(|n| n.name)),
+        containers: containers.into_iter().map(|c| c.name).collect(),
+        networks: sorted(engine.networks(name).await?.into_iter().map(|n| n.name)),
         tags,
-        volumes: names(engine.volumes(name).await?.into_iter().map(|v| v.name)),
+        volumes: sorted(engine.volumes(name).await?.into_iter().map(|v| v.name)),
+        units: appliance.units()?,
         purge,
     })
 }
@@ -97,8 +106,10 @@ fn images(appliance: &Appliance, state: &State) -> Result<Vec<InstalledImage>, C
         .collect())
 }
 
-fn names(names: impl Iterator<Item = String>) -> Vec<String> {
-    names.collect()
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
 }
 
 fn rank(order: &[&str], container: &Container) -> usize {

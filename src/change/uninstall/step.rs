@@ -1,5 +1,7 @@
 //! The steps of an uninstall.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::find::Removal;
@@ -10,6 +12,8 @@ use crate::change::plan::{Phase, Plan, Step as StepValue};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", content = "of", rename_all = "kebab-case")]
 pub enum Step {
+    /// Remove the systemd units that lfctl wrote: a timer of what is gone fails every day.
+    RemoveUnits(Vec<PathBuf>),
     /// Stop and remove a container, by engine name.
     RemoveContainer(String),
     /// Remove a network, by engine name.
@@ -27,6 +31,7 @@ pub enum Step {
 impl StepValue for Step {
     fn id(&self) -> String {
         match self {
+            Self::RemoveUnits(_) => "remove-units".to_owned(),
             Self::RemoveContainer(name) => format!("remove:{name}"),
             Self::RemoveNetwork(name) => format!("remove-network:{name}"),
             Self::RemoveTag(name) => format!("remove-image:{name}"),
@@ -38,6 +43,7 @@ impl StepValue for Step {
 
     fn label(&self) -> String {
         match self {
+            Self::RemoveUnits(_) => "remove systemd units".to_owned(),
             Self::RemoveContainer(name) => format!("remove {name}"),
             Self::RemoveNetwork(name) => format!("remove network {name}"),
             Self::RemoveTag(name) => format!("remove image {name}"),
@@ -64,6 +70,9 @@ impl StepValue for Step {
 /// `recorded` says whether there is a state to be changed.
 pub fn plan(removal: &Removal, recorded: bool) -> Plan<Step> {
     let mut plan = Plan::new("uninstall", OnBreak::Resume);
+    if !removal.units.is_empty() {
+        plan.push(Step::RemoveUnits(removal.units.clone()), false);
+    }
     let mut push = |names: &[String], step: fn(String) -> Step| {
         for name in names {
             plan.push(step(name.clone()), false);

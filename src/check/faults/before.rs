@@ -1,11 +1,11 @@
 //! Before an install.
 
-use super::table::{BLOCK, Case, WARN, broken_off, change, disk, host, known};
+use super::table::{BLOCK, Case, WARN, broken_off, change, disk, host, known, open, upgrade};
 use crate::appliance::state::{State, Status};
-use crate::bundle::manifest::{SchemaChange, UpgradePath, UpgradeWay};
 use crate::engine::EngineKind;
 use crate::facts::subject::{Secrets, Site};
 use crate::facts::{Fact, Facts, MissingLayer};
+use crate::host::firewall::Wall;
 use crate::oci::digest::Digest;
 use crate::sys::host::PortState;
 
@@ -19,12 +19,35 @@ fn upgrades(facts: &mut Facts) {
     state.status = Status::Installed;
     state.current.bundle = Digest::of(b"another");
     state.current.release.version = "4.15.0".parse().unwrap();
-    change(facts).is_upgrade = true;
+    upgrade(facts);
     change(facts).manifest.upgrade.from = vec!["*".parse().unwrap()];
 }
 
 /// Faults of a first install.
 pub(super) const FIRST: &[Case] = &[
+    (
+        |f| *known(&mut f.firewall) = Wall::NoTool,
+        "egress.firewall",
+        WARN,
+    ),
+    (
+        |f| *known(&mut f.firewall) = Wall::NotRoot,
+        "egress.firewall",
+        WARN,
+    ),
+    (
+        |f| known(&mut f.engine).kind = EngineKind::Podman,
+        "egress.firewall",
+        WARN,
+    ),
+    (
+        |f| {
+            let boot = known(&mut f.boot).as_mut().unwrap();
+            boot.units.insert("docker.service", false);
+        },
+        "engine.boot",
+        WARN,
+    ),
     (
         |f| {
             change(f).missing.push(MissingLayer {
@@ -154,12 +177,20 @@ fn port(facts: &mut Facts, state: PortState) {
 pub(super) const KEPT: &[Case] = &[
     (
         |f| {
-            change(f).is_upgrade = true;
+            upgrade(f);
             recorded(f).status = Status::Installed;
             recorded(f).current.bundle = Digest::of(b"another");
             recorded(f).current.release.version = "4.15.0".parse().unwrap();
         },
         "upgrade.path",
+        BLOCK,
+    ),
+    (
+        |f| {
+            upgrades(f);
+            host(f).memory.available = 1 << 19;
+        },
+        "upgrade.memory",
         BLOCK,
     ),
     (
@@ -194,14 +225,25 @@ pub(super) const KEPT: &[Case] = &[
     (
         |f| {
             upgrades(f);
-            let path = UpgradePath {
-                from: "*".parse().unwrap(),
-                way: UpgradeWay::Cold,
-                schema: SchemaChange::Destructive,
-            };
-            change(f).manifest.upgrade.paths = vec![path];
+            change(f).cold = Some(Err("a volume is out of reach".to_owned()));
         },
         "upgrade.path",
+        BLOCK,
+    ),
+    (
+        |f| {
+            upgrades(f);
+            f.schemas = vec![open(&[]), open(&["46"])];
+        },
+        "data.migrations",
+        BLOCK,
+    ),
+    (
+        |f| {
+            upgrades(f);
+            f.schemas = vec![open(&["20260813120000_add_x"]), open(&[])];
+        },
+        "data.migrations",
         BLOCK,
     ),
     (

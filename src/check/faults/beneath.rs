@@ -147,7 +147,7 @@ fn an_engine_that_is_down_is_one_line() {
         "{text}"
     );
     assert!(text.contains("because the engine is down: "), "{text}");
-    // Whoever asks for one check is told what it lacks.
+    // The one who asks for one check is told what it lacks.
     let one = select(&["data.end-to-end".to_owned()]).unwrap();
     let text = examine(&facts, &one).text(true);
     assert!(

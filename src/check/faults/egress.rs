@@ -1,6 +1,7 @@
 //! Ways out.
 
 use super::table::{BLOCK, Case, WARN, attempt, container, known, reach, set};
+use crate::host::firewall::Wall;
 use crate::langfuse::UpdateVerdict;
 
 /// Verdicts on the update check.
@@ -100,6 +101,21 @@ pub(super) const SWITCHES: &[Case] = &[
         },
         "egress.networks",
         BLOCK,
+    ),
+    (
+        |f| *known(&mut f.firewall) = Wall::Open,
+        "egress.firewall",
+        WARN,
+    ),
+    (
+        |f| *known(&mut f.firewall) = Wall::NoBridge,
+        "egress.firewall",
+        WARN,
+    ),
+    (
+        |f| *known(&mut f.firewall) = Wall::NoTool,
+        "egress.firewall",
+        WARN,
     ),
     (
         |f| set(f, "web", "TELEMETRY_ENABLED", "true"),

@@ -24,6 +24,14 @@ pub(super) const HOST: &[Case] = &[
         "engine.daemon-proxy",
         WARN,
     ),
+    (
+        |f| {
+            let boot = known(&mut f.boot).as_mut().unwrap();
+            boot.units.insert("docker.service", false);
+        },
+        "engine.boot",
+        WARN,
+    ),
     (|f| host(f).memory.total = 4 << 30, "host.memory", BLOCK),
     (|f| host(f).memory.total = 10 << 30, "host.memory", WARN),
     (|f| host(f).cpu.count = 1, "host.cpu", WARN),
@@ -36,8 +44,28 @@ pub(super) const HOST: &[Case] = &[
         BLOCK,
     ),
     (
+        |f| {
+            let site = f.subject.site.as_mut().unwrap();
+            site.url = "http://localhost.localdomain".to_owned();
+            // Its certificate is for another name.
+            f.subject.certificate = None;
+        },
+        "host.url",
+        WARN,
+    ),
+    (
         |f| f.subject.site.as_mut().unwrap().url = "http://127.0.0.1:8080".to_owned(),
         "host.url",
+        WARN,
+    ),
+    (
+        |f| f.subject.site_problem = Some("line 3".to_owned()),
+        "config.site",
+        BLOCK,
+    ),
+    (
+        |f| known(&mut f.subject.audit).problems.push("cut".to_owned()),
+        "host.audit",
         WARN,
     ),
     (

@@ -1,5 +1,6 @@
 //! One spoiled fact at a time, and what must be found then.
 
+mod backup;
 mod before;
 mod beneath;
 mod data;
@@ -9,3 +10,5 @@ mod stack;
 mod table;
 mod tests;
 mod tls;
+
+pub(crate) use tests::remedies;

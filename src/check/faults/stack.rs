@@ -3,6 +3,7 @@
 use super::table::{BLOCK, Case, WARN, container, known, refused, set};
 use crate::appliance::state::Status;
 use crate::engine::{ContainerState, HealthState, LABEL_CONFIG};
+use crate::langfuse::sdk::SdkCalls;
 
 /// Faults of the containers.
 pub(super) const STACK: &[Case] = &[
@@ -26,6 +27,23 @@ pub(super) const STACK: &[Case] = &[
     ),
     (
         |f| container(f, "web").state = ContainerState::Exited,
+        "stack.services",
+        BLOCK,
+    ),
+    (
+        |f| {
+            container(f, "web").state = ContainerState::Exited;
+            f.subject.stopped.insert("web".to_owned());
+        },
+        "stack.services",
+        WARN,
+    ),
+    (
+        |f| {
+            container(f, "web").state = ContainerState::Exited;
+            container(f, "worker").state = ContainerState::Exited;
+            f.subject.stopped.insert("web".to_owned());
+        },
         "stack.services",
         BLOCK,
     ),
@@ -101,6 +119,19 @@ pub(super) const STACK: &[Case] = &[
         |f| set(f, "worker", "CLICKHOUSE_CLUSTER_ENABLED", ""),
         "config.cluster-flag",
         BLOCK,
+    ),
+    (
+        |f| {
+            known(&mut f.sdks).push(SdkCalls {
+                name: "python".to_owned(),
+                version: "5.0.1".to_owned(),
+                calls: 40,
+                statuses: [(200, 20), (400, 20)].into(),
+                errors: [("/api/public/scores".to_owned(), 20)].into(),
+            });
+        },
+        "stack.sdk",
+        WARN,
     ),
     (
         |f| {

@@ -2,8 +2,8 @@
 
 use crate::check::cause::Beneath;
 use crate::check::definition::Check;
-use crate::check::definition::When::{Before, Both};
-use crate::check::{appliance, bundle, engine, host, tls};
+use crate::check::definition::When::{After, Before, Both};
+use crate::check::{appliance, boot, bundle, engine, firewall, host, second_web, tls};
 use crate::facts::Probe;
 
 const HOST: &[Probe] = &[Probe::Host];
@@ -79,6 +79,22 @@ pub(super) const GROUND: &[Check] = &[
     )
     .on(ENGINE),
     Check::new(
+        "engine.boot",
+        "the stack comes back after a reboot",
+        Both,
+        boot::comes_back,
+    )
+    .asks(HOST)
+    .on(ENGINE),
+    Check::new(
+        "egress.firewall",
+        "the host's firewall drops new connections of the gateway",
+        Both,
+        firewall::firewall,
+    )
+    .asks(HOST)
+    .on(ENGINE),
+    Check::new(
         "engine.daemon-proxy",
         "the engine uses no proxy",
         Both,
@@ -102,7 +118,7 @@ pub(super) const GROUND: &[Check] = &[
     .on(ENGINE),
     Check::new(
         "engine.foreign-object",
-        "nothing of somebody else's has the names that the appliance needs",
+        "the names that the appliance needs are free",
         Before,
         engine::foreign_object,
     ),
@@ -118,6 +134,13 @@ pub(super) const GROUND: &[Check] = &[
         "the host has the memory the stack needs",
         Both,
         host::memory,
+    )
+    .asks(HOST),
+    Check::new(
+        "upgrade.memory",
+        "there is memory for a second web server",
+        Before,
+        second_web::memory,
     )
     .asks(HOST),
     Check::new(
@@ -137,7 +160,7 @@ pub(super) const GROUND: &[Check] = &[
     .asks(HOST),
     Check::new(
         "host.filesystem",
-        "data lies on local filesystems",
+        "data is on local filesystems",
         Both,
         host::filesystem,
     )
@@ -147,6 +170,13 @@ pub(super) const GROUND: &[Check] = &[
         "the clock has not gone back",
         Both,
         host::clock,
+    ),
+    Check::new("config.site", "site.toml is valid", After, host::site),
+    Check::new(
+        "host.audit",
+        "no line of the audit logs was changed or removed",
+        After,
+        host::audit,
     ),
     Check::new(
         "host.port",

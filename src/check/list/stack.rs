@@ -2,14 +2,15 @@
 
 use crate::check::cause::Beneath;
 use crate::check::definition::Check;
-use crate::check::definition::When::{After, Both};
-use crate::check::{applied, data, egress, environment, stack, update};
+use crate::check::definition::When::{After, Before, Both};
+use crate::check::{applied, backup, clients, data, egress, environment, stack, update};
 use crate::facts::Probe;
 use crate::stack::SchemaKind;
 
 const HEALTH: &[Probe] = &[Probe::Health];
 const SCHEMA: &[Probe] = &[Probe::Schema];
 const SETTINGS: &[Probe] = &[Probe::Settings];
+const CLIENTS: &[Probe] = &[Probe::Clients];
 const EGRESS: &[Probe] = &[Probe::Egress];
 const ENGINE: &[Beneath] = &[Beneath::Engine];
 const GATEWAY: &[Beneath] = &[Beneath::Engine, Beneath::Gateway];
@@ -89,8 +90,16 @@ pub(super) const STACK: &[Check] = &[
     .asks(HEALTH)
     .on(WORKER),
     Check::new(
+        "stack.sdk",
+        "web takes the calls of the SDKs in use",
+        After,
+        clients::sdks,
+    )
+    .asks(CLIENTS)
+    .on(GATEWAY),
+    Check::new(
         "config.applied",
-        "what runs is what site.toml says",
+        "what runs matches site.toml",
         After,
         applied::applied,
     )
@@ -134,6 +143,13 @@ pub(super) const STACK: &[Check] = &[
         "appliance.data-without-secrets",
     ]),
     Check::new(
+        "data.migrations",
+        "every migration that began in the databases has ended",
+        Before,
+        data::open_migrations,
+    )
+    .on(ENGINE),
+    Check::new(
         "data.postgres-schema",
         "Postgres's schema is the release's",
         After,
@@ -159,7 +175,7 @@ pub(super) const STACK: &[Check] = &[
     .on(POSTGRES),
     Check::new(
         "data.clickhouse-version",
-        "ClickHouse is no version that loses data",
+        "ClickHouse is not a version that loses data",
         After,
         data::clickhouse_version,
     )
@@ -190,6 +206,24 @@ pub(super) const STACK: &[Check] = &[
     .asks(&[Probe::Event, Probe::Health])
     .on(ALL)
     .proves(),
+    Check::new(
+        "backup.last",
+        "there is a backup, and it is not old",
+        After,
+        backup::last,
+    ),
+    Check::new(
+        "backup.password",
+        "this host can open its backups",
+        After,
+        backup::password,
+    ),
+    Check::new(
+        "backup.drill",
+        "a backup was seen to restore, and not long ago",
+        Both,
+        backup::drilled,
+    ),
     Check::new(
         "egress.update-check",
         "the update check fails at once and harmlessly",

@@ -5,23 +5,25 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use fs_err as fs;
+use semver::Version;
 
+use super::split;
 use crate::bundle::create::{ImagesFrom, Options, create, kept};
 use crate::bundle::delta::{Base, Inventory};
 use crate::bundle::lock::{Lock, LockError, Locked};
+use crate::bundle::next::{NextError, next};
 use crate::bundle::parts::EXTENSION;
 use crate::bundle::pins;
-use crate::bundle::spec::BundleSpec;
-use crate::cli::args::BundleArg;
+use crate::bundle::spec::{BundleSpec, SpecError};
+use crate::cli::Context;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::parts::Depth;
+use crate::cli::open::{BundleArg, Depth};
 use crate::cli::password::{PasswordArg, read_secret_key};
 use crate::cli::signal::{outlive_size_limit, unless_asked_to_stop};
-use crate::cli::{Context, parts};
 use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
 use crate::host::trust::TrustStore;
-use crate::oci::registry::{self, Credentials, Mirror, Patience};
+use crate::oci::registry::{self, Credentials, Mirror, RequestLimits};
 use crate::report::event::{Level, notice};
 use crate::sign::{SecretKey, TrustedKey};
 use crate::sys::fs::{check_replaceable, directory, has_no_locks, read_optional, write_atomically};
@@ -32,6 +34,10 @@ use crate::sys::versioned::Versioned;
 pub struct Args {
     /// What to bundle, such as `bundles/langfuse-4.toml`
     spec: PathBuf,
+    /// Make the bundle of another version than the spec's: `version=4.17.0` puts it wherever the spec
+    /// says its own
+    #[arg(long, value_name = "version=VERSION", value_parser = version)]
+    set: Option<Version>,
     /// Where the bundle goes
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -51,7 +57,7 @@ pub struct Args {
     /// Speak HTTP without TLS: to the mirrors if there are any, else to every registry
     #[arg(long)]
     plain_http: bool,
-    /// Trust the certificates in this PEM file as well; may be repeated
+    /// Trust the certificates in this PEM file too; may be repeated
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
     /// Platform of the images, such as `linux/arm64`; the first of the spec unless chosen
@@ -71,7 +77,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "base")]
     trusted_key: Option<PathBuf>,
     /// Cut the bundle into parts of SIZE, such as 650M; `4G` makes parts that FAT32 takes
-    #[arg(long, value_name = "SIZE", value_parser = parts::size)]
+    #[arg(long, value_name = "SIZE", value_parser = split::size)]
     split: Option<u64>,
     /// The lock; beside the spec unless named
     #[arg(long, value_name = "FILE")]
@@ -110,6 +116,12 @@ impl From {
     }
 }
 
+fn version(text: &str) -> Result<Version, String> {
+    let version = text.strip_prefix("version=");
+    let version = version.ok_or("write version=VERSION, such as version=4.17.0")?;
+    version.parse().map_err(|error| format!("{error}"))
+}
+
 fn mirror(text: &str) -> Result<Mirror, String> {
     let (registry, address) = text
         .split_once('=')
@@ -120,38 +132,11 @@ fn mirror(text: &str) -> Result<Mirror, String> {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         outlive_size_limit();
-        if self.output.is_dir() {
-            return Err(Failure::new(
-                Kind::Usage,
-                format!("`{}` is a directory", self.output.display()),
-            )
-            .hint("name the file that the bundle is to be: `-o DIR/NAME.tar`"));
-        }
-        let spec = BundleSpec::parse(&fs::read_to_string(&self.spec)?)
-            .map_err(|error| Failure::spec(&self.spec, &error))?;
-        for text in pins::warnings(&spec.images, jiff::Zoned::now().date()) {
-            notice(
-                context.reporter.as_ref(),
-                Level::Warning,
-                "create.bad-pin",
-                text,
-            );
-        }
+        let spec = self.spec(context)?;
         let key = read_secret_key(&self.key, &self.password)?;
         let lock_file = self.lock_file();
         let base = self.base(&key, context)?;
-        let lock = read_lock(&lock_file, self.locked)?;
-        if !self.locked {
-            // It is written when everything else is done.
-            check_replaceable(&lock_file).map_err(|error| unlockable(&lock_file, error))?;
-        }
-        if self.locked && lock.is_none() {
-            return Err(Failure::new(
-                Kind::Config,
-                format!("there is no lock `{}`", lock_file.display()),
-            )
-            .hint("run `lfctl bundle create` without `--locked` to write one"));
-        }
+        let lock = self.lock(&lock_file)?;
         let from = match self.from {
             Some(from) => from.open(context).await?,
             None => ImagesFrom::Registries,
@@ -167,7 +152,7 @@ impl Args {
                 plain_http: self.plain_http,
                 credentials: Credentials::of_user(),
                 authorities: read_all(&self.ca)?,
-                patience: Patience::default(),
+                limits: RequestLimits::default(),
             },
             created: None,
             sbom: !self.no_sbom,
@@ -185,6 +170,61 @@ impl Args {
             add_to_lock(&lock_file, created.platform, created.lock)?;
         }
         printed
+    }
+
+    fn read_spec(&self, context: &Context) -> Result<BundleSpec, Failure> {
+        let text = fs::read_to_string(&self.spec)?;
+        let wrong = |error: &SpecError| Failure::spec(&self.spec, error);
+        let Some(version) = &self.set else {
+            return BundleSpec::parse(&text).map_err(|error| wrong(&error));
+        };
+        let next = next(&text, version).map_err(|error| match error {
+            NextError::Spec(error) => wrong(&error),
+            error => Failure::from_error(Kind::Config, &error)
+                .hint("write version and counter into the spec yourself"),
+        })?;
+        for edit in next.edits {
+            notice(context.reporter.as_ref(), Level::Info, "create.set", edit);
+        }
+        Ok(next.spec)
+    }
+
+    /// The spec, if the bundle of it can be written.
+    fn spec(&self, context: &Context) -> Result<BundleSpec, Failure> {
+        if self.output.is_dir() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("`{}` is a directory", self.output.display()),
+            )
+            .hint("name the file that the bundle is to be: `-o DIR/NAME.tar`"));
+        }
+        let spec = self.read_spec(context)?;
+        for text in pins::warnings(&spec.images, jiff::Zoned::now().date()) {
+            notice(
+                context.reporter.as_ref(),
+                Level::Warning,
+                "create.bad-pin",
+                text,
+            );
+        }
+        Ok(spec)
+    }
+
+    /// The lock, if it can be used and, without `--locked`, replaced.
+    fn lock(&self, file: &Path) -> Result<Option<Lock>, Failure> {
+        let lock = read_lock(file, self.locked)?;
+        if !self.locked {
+            // It is written when everything else is done.
+            check_replaceable(file).map_err(|error| unlockable(file, error))?;
+        }
+        if self.locked && lock.is_none() {
+            return Err(Failure::new(
+                Kind::Config,
+                format!("there is no lock `{}`", file.display()),
+            )
+            .hint("run the command without `--locked` to write one"));
+        }
+        Ok(lock)
     }
 
     fn base(&self, key: &SecretKey, context: &Context) -> Result<Option<Base>, Failure> {
@@ -249,7 +289,7 @@ fn interrupted(options: &Options) -> Failure {
     let failure = Failure::new(Kind::Interrupted, "interrupted: no bundle was made");
     let Some(partial) = kept(&options.output, options.split) else {
         return failure
-            .hint("run the same command again: it begins anew, too little was there to be kept");
+            .hint("run the same command again: it starts from the beginning, since too little was done to be kept");
     };
     let partial = partial.display();
     let files = match options.split {

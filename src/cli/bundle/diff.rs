@@ -10,10 +10,8 @@ use crate::bundle::diff::{Difference, ImageDifference, diff};
 use crate::bundle::open::Bundle;
 use crate::bundle::sbom::{Bom, SbomError, recompute, stored};
 use crate::cli::Context;
-use crate::cli::args::BundleArg;
-use crate::cli::bundle::TrustArg;
 use crate::cli::failure::Failure;
-use crate::cli::parts::Depth;
+use crate::cli::open::{BundleArg, Depth, TrustArg};
 
 /// Arguments of `lfctl bundle diff`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +23,7 @@ pub struct Args {
     /// Take both bundles without checking who signed them
     #[arg(long)]
     insecure_skip_signature: bool,
-    /// Look for the parts of both bundles here as well; may be repeated
+    /// Look here too for parts of both bundles; may be repeated
     #[arg(long, value_name = "DIR")]
     parts_in: Vec<PathBuf>,
     #[command(flatten)]

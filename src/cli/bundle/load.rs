@@ -9,17 +9,15 @@ use crate::bundle::open::Bundle;
 use crate::change::release;
 use crate::check;
 use crate::cli::Context;
-use crate::cli::accept::AcceptArg;
-use crate::cli::args::BaseArg;
-use crate::cli::bundle::Which;
+use crate::cli::admission::AdmissionArgs;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::findings::refuse_if_blocked;
-use crate::cli::parts::Depth;
+use crate::cli::open::{BaseArg, Depth, SignedBundleArgs};
 use crate::cli::signal::unless_asked_to_stop;
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
 use crate::facts::existing::Existing;
-use crate::facts::{self, Change, DiskNeed, Subject};
+use crate::facts::{self, Change, DiskNeed, Subject, image_dir};
 use crate::oci::digest::Digest;
 use crate::sys::disk::Disk;
 use crate::transfer::load::{Loaded, chains, load_images, missing_layers};
@@ -29,9 +27,9 @@ use crate::transfer::plan as images;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    bundle: SignedBundleArgs,
     #[command(flatten)]
-    accept: AcceptArg,
+    admission: AdmissionArgs,
     #[command(flatten)]
     base: BaseArg,
     /// Say what would be loaded, and change nothing
@@ -42,7 +40,7 @@ pub struct Args {
 /// What is printed in the end.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Outcome<'a> {
+struct LoadReport<'a> {
     bundle: Digest,
     route: LoadRoute,
     sent_bytes: u64,
@@ -62,16 +60,17 @@ struct Plan {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let bundle = self.which.open(Depth::Bytes, context)?;
-        let exceptions = self.accept.check(context, &bundle, None)?;
+        let bundle = self.bundle.open(Depth::Bytes, context)?;
+        let exceptions = self.admission.check(context, &bundle, None)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
         let plan = plan(&bundle, &engine, &facts).await?;
-        let bases = self.which.open_bases(&self.base, context)?;
+        let bases = self.bundle.open_bases(&self.base, context)?;
         let sources = images::sources(&bundle, &bases)?;
         let missing = missing_layers(&engine, &facts, &sources).await?;
         let change = Change {
             is_upgrade: false,
+            cold: None,
             manifest: bundle.manifest().clone(),
             bundle: bundle.digest(),
             recorded: None,
@@ -98,16 +97,16 @@ impl Args {
         ));
         let loaded = unless_asked_to_stop(load).await.ok_or_else(|| {
             Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
-                .hint("run the same command again; it goes on where this one stopped")
+                .hint("run the same command again; it continues where this one stopped")
         })??;
         release::record(&context.paths, context.reporter.as_ref(), &bundle)?;
-        let outcome = Outcome {
+        let report = LoadReport {
             bundle: bundle.digest(),
             route: plan.route,
             sent_bytes: loaded.iter().map(|image| image.sent_bytes).sum(),
             images: &loaded,
         };
-        context.print_event("loaded", &outcome, &outcome.to_string())
+        context.print_event("loaded", &report, &report.to_string())
     }
 }
 
@@ -123,9 +122,10 @@ async fn plan<E: ContainerEngine>(
             missing.extend(bundle.manifest().images.get(&key));
         }
     }
-    let disk = Disk::of(std::path::Path::new(&facts.data_root)).ok();
+    let dir = image_dir(facts);
+    let disk = Disk::of(&dir).ok();
     let held = chains(engine, route).await?;
-    let bytes = images::room(missing.iter().copied(), route, &held);
+    let bytes = images::bytes_needed(missing.iter().copied(), facts, &held);
     let mut references: Vec<_> = missing
         .iter()
         .map(|image| image.reference.clone())
@@ -136,7 +136,7 @@ async fn plan<E: ContainerEngine>(
         bundle: bundle.digest(),
         route,
         missing: references,
-        disk: DiskNeed::on(disk.as_ref(), &facts.data_root, "loading", bytes),
+        disk: DiskNeed::on(disk.as_ref(), &dir.display().to_string(), "loading", bytes),
     })
 }
 
@@ -154,7 +154,7 @@ impl std::fmt::Display for Plan {
     }
 }
 
-impl std::fmt::Display for Outcome<'_> {
+impl std::fmt::Display for LoadReport<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for image in self.images {
             writeln!(f, "{}  {}", image.id, image.reference)?;

@@ -6,6 +6,12 @@ mod create;
 mod diff;
 mod load;
 mod sbom;
+mod split;
+
+#[cfg(test)]
+pub(super) use countersign::Countersigned;
+#[cfg(test)]
+pub(super) use split::Parted;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,14 +22,11 @@ use serde::Serialize;
 
 use crate::bundle::Receipt;
 use crate::bundle::manifest::BundleManifest;
-use crate::bundle::open::Bundle;
 use crate::cli::Context;
-use crate::cli::args::{BaseArg, BundleArg};
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::parts::Depth;
-use crate::host::trust::{TrustPolicy, TrustStore};
+use crate::cli::open::{Depth, SignedBundleArgs};
 use crate::oci::digest::Digest;
-use crate::sign::{KeyId, TrustedKey};
+use crate::sign::KeyId;
 use crate::sys::fs::{read_bounded, write_atomically};
 use crate::sys::versioned::{self, Versioned as _};
 
@@ -42,7 +45,7 @@ pub enum Command {
     /// Show what changes from one bundle to another
     Diff(diff::Args),
     /// Cut a bundle into parts for smaller media, with a signed list
-    Split(crate::cli::parts::Args),
+    Split(split::Args),
     /// Load the images into the engine and nothing else
     Load(load::Args),
     /// Sign a bundle that another key has signed, after checking every byte
@@ -86,7 +89,7 @@ impl Command {
             Self::Create(args) => args.run(context).await,
             Self::Verify(args) => args.run(context),
             Self::Inspect(args) => args.run(context),
-            Self::Load(args) => args.run(context).await,
+            Self::Load(args) => Box::pin(args.run(context)).await,
             Self::Split(args) => args.run(context).await,
             Self::Sbom(args) => args.run(context),
             Self::Diff(args) => args.run(context),
@@ -95,84 +98,12 @@ impl Command {
     }
 }
 
-/// Which bundle, and whose signature counts.
-#[derive(Debug, clap::Args)]
-pub(super) struct Which {
-    #[command(flatten)]
-    bundle: BundleArg,
-    #[command(flatten)]
-    trust: TrustArg,
-}
-
-/// Whose signature counts.
-#[derive(Debug, clap::Args)]
-pub(super) struct TrustArg {
-    /// Trust this public key instead of the keys of this host; may be repeated
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure_skip_signature")]
-    pub(super) trusted_key: Vec<PathBuf>,
-}
-
-impl Which {
-    /// Opens the bundles that have what this one leaves out.
-    pub(super) fn open_bases(
-        &self,
-        base: &BaseArg,
-        context: &Context,
-    ) -> Result<Vec<Bundle>, Failure> {
-        base.open(&self.bundle, self.trust.store(context)?.as_ref(), context)
-    }
-
-    /// Opens it for one more signature: those that are still missing are not
-    /// asked for.
-    pub(super) fn open_to_sign(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
-        if self.bundle.insecure_skip_signature {
-            return Err(Failure::new(
-                Kind::Usage,
-                "cannot sign a bundle with `--insecure-skip-signature`",
-            )
-            .hint("trust the maker's key, or name it with `--trusted-key FILE`"));
-        }
-        let store = match self.trust.store(context)? {
-            Some(store) => store,
-            None => context.trust_store()?,
-        };
-        let store = store.under(TrustPolicy::default(), PathBuf::new());
-        self.bundle.open_trusting(Some(&store), depth, context)
-    }
-
-    pub(super) fn open(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
-        match self.trust.store(context)? {
-            Some(store) => self.bundle.open_trusting(Some(&store), depth, context),
-            None => self.bundle.open_at(depth, context),
-        }
-    }
-}
-
-impl TrustArg {
-    /// The store that was named, instead of the host's.
-    /// As many have to sign as ever.
-    pub(super) fn store(&self, context: &Context) -> Result<Option<TrustStore>, Failure> {
-        if self.trusted_key.is_empty() {
-            return Ok(None);
-        }
-        let file = context.paths.trust_policy();
-        let policy = TrustPolicy::load(&file)?;
-        Ok(Some(TrustStore::of(self.keys()?).under(policy, file)))
-    }
-
-    /// The keys that were named.
-    pub(super) fn keys(&self) -> Result<Vec<TrustedKey>, Failure> {
-        let read = |file| Ok(TrustedKey::parse(&fs::read_to_string(file)?)?);
-        self.trusted_key.iter().map(read).collect()
-    }
-}
-
 /// Arguments of `lfctl bundle verify`.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     #[command(flatten)]
-    pub(super) which: Which,
-    /// Write the receipt to this file as well; as JSON with --json or when it ends in `.json`
+    pub(super) bundle: SignedBundleArgs,
+    /// Write the receipt to this file too; as JSON with --json or when it ends in `.json`
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
 }
@@ -182,7 +113,7 @@ impl VerifyArgs {
         if let Some(file) = &self.receipt {
             begin_receipt(file)?;
         }
-        let bundle = self.which.open(Depth::Bytes, context)?;
+        let bundle = self.bundle.open(Depth::Bytes, context)?;
         let receipt = bundle.verify_blobs(context.reporter.as_ref())?;
         if let Some(file) = &self.receipt {
             let is_json = context.json || file.extension().is_some_and(|end| end == "json");
@@ -220,7 +151,7 @@ fn begin_receipt(file: &Path) -> Result<(), Failure> {
     }
     Err(Failure::new(
         Kind::Usage,
-        format!("`{}` is no receipt, so it stays", file.display()),
+        format!("`{}` is not a receipt, so it is kept", file.display()),
     )
     .hint("name a file that is not there yet with `--receipt FILE`"))
 }
@@ -229,25 +160,32 @@ fn begin_receipt(file: &Path) -> Result<(), Failure> {
 #[derive(Debug, clap::Args)]
 pub struct InspectArgs {
     #[command(flatten)]
-    which: Which,
+    bundle: SignedBundleArgs,
 }
 
 /// What `inspect` prints as JSON.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-struct Inspection<'a> {
+pub(super) struct Inspection<'a> {
     size: u64,
     index: Digest,
     key_id: Option<KeyId>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     countersigned_by: &'a [KeyId],
     unpacked_bytes: u64,
+    /// Described in `docs/bundle.md`.
+    #[cfg_attr(
+        test,
+        schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")
+    )]
     manifest: &'a BundleManifest,
 }
 
 impl InspectArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
-        let bundle = self.which.open(Depth::Head, context)?;
+        let bundle = self.bundle.open(Depth::Head, context)?;
         let inspection = Inspection {
             size: bundle.size(),
             index: bundle.digest(),

@@ -2,16 +2,15 @@
 
 use crate::bundle::sbom::{SbomError, recompute, stored};
 use crate::cli::Context;
-use crate::cli::bundle::Which;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::parts::Depth;
+use crate::cli::open::{Depth, SignedBundleArgs};
 
 /// Arguments of `lfctl bundle sbom`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
-    /// Read the packages out of the layers again, and fail when the bundle says something else
+    bundle: SignedBundleArgs,
+    /// Read the packages from the layers again, and fail if the bundle differs
     #[arg(long)]
     recompute: bool,
 }
@@ -23,7 +22,7 @@ impl Args {
         } else {
             Depth::Head
         };
-        let bundle = self.which.open(depth, context)?;
+        let bundle = self.bundle.open(depth, context)?;
         let inside = stored(&bundle)?;
         let document = match &inside {
             Some(document) if !self.recompute => document.clone(),

@@ -8,6 +8,8 @@ use crate::bundle::OpenError;
 #[cfg(feature = "pull")]
 use crate::bundle::create::CreateError;
 use crate::bundle::lock::LockError;
+#[cfg(feature = "pull")]
+use crate::bundle::migrations::MigrationsError;
 use crate::bundle::parts::PartError;
 use crate::bundle::sbom::SbomError;
 use crate::bundle::spec::SpecError;
@@ -60,7 +62,7 @@ fn about_tls(registry: &str, trouble: &TlsTrouble) -> String {
                 "FILE".to_owned()
             };
             let what = match trouble {
-                TlsTrouble::Authority => "get this certificate from who runs the registry",
+                TlsTrouble::Authority => "get this certificate from the operators of the registry",
                 _ => "if a private CA signed it, get that CA's certificate, or the registry's own",
             };
             format!("{what}, and name the PEM file with `--ca {file}`")
@@ -102,7 +104,7 @@ fn way_out(reference: &str, error: &ImageError) -> Option<String> {
                 .to_owned()
         }
         ImageError::NotAnImage(_) => {
-            "name an image in the spec: the reference stands for something else".to_owned()
+            "name an image in the spec: the reference is something else".to_owned()
         }
         ImageError::TooManyLayers(_) => format!(
             "build it with fewer: put its `RUN` and `COPY` lines together or build in stages; \
@@ -207,7 +209,7 @@ fn unwritten(error: io::Error, option: &str) -> Failure {
 
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
-        const ANEW: &str = "run `lfctl bundle create` without `--locked` to write a new lock";
+        const ANEW: &str = "run the command without `--locked` to write a new lock";
         match error {
             LockError::Document(error) => Self::remade(error, ANEW),
             _ => Self::from_error(Kind::Config, &error).hint(ANEW),
@@ -313,17 +315,18 @@ impl From<CreateError> for Failure {
                 .hint("name a base of that platform, or choose another with `--platform`"),
             CreateError::LockPlatform { .. } | CreateError::NotLocked(_) => {
                 Self::from_error(Kind::Config, &error)
-                    .hint("run `lfctl bundle create` without `--locked` to write a new lock")
+                    .hint("run the command without `--locked` to write a new lock")
             }
             CreateError::Moved { .. } => Self::from_error(Kind::NotTrusted, &error).hint(
                 "find out who moved the tag; if it is meant to be, run without `--locked` to \
                  write a new lock",
             ),
-            CreateError::Mislabelled { ref image, .. } => Self::from_error(Kind::Config, &error)
-                .hint(format!(
+            CreateError::Mislabelled { ref image, .. } | CreateError::BadEnd { ref image, .. } => {
+                Self::from_error(Kind::Config, &error).hint(format!(
                     "let Docker read it, which goes by the bytes: `docker pull {image}`, and bundle \
                      it from there with `--from docker`; or have it pushed again"
-                )),
+                ))
+            }
             CreateError::TooLarge { ref image, .. } => Self::from_error(Kind::Config, &error).hint(
                 format!(
                     "find the file that makes it so large, often `/var/log/lastlog` after a \
@@ -333,6 +336,9 @@ impl From<CreateError> for Failure {
             CreateError::Layer { .. } => Self::from_error(Kind::NotTrusted, &error),
             CreateError::Verify(error) => {
                 own_output(error, "bundle did not verify after it was written")
+            }
+            CreateError::Migrations { ref source, .. } => {
+                Self::from_error(Kind::Config, &error).hint(of_migrations(source))
             }
             CreateError::Scan { .. } | CreateError::Bom(_) => {
                 Self::from_error(Kind::Failed, &error).hint(
@@ -351,6 +357,20 @@ impl From<CreateError> for Failure {
             CreateError::Parts(error) => error.into(),
             CreateError::Worker(_) => Self::from_error(Kind::Bug, &error),
             _ => Self::from_error(Kind::Failed, &error),
+        }
+    }
+}
+
+#[cfg(feature = "pull")]
+fn of_migrations(error: &MigrationsError) -> &'static str {
+    match error {
+        MigrationsError::Mismatch { .. } => {
+            "take `count` and `last` out of `[[stack.schemas]]`, and they come from the image; or \
+             name the image that they belong to"
+        }
+        MigrationsError::Nowhere(_) => {
+            "name `count` and `last` in `[[stack.schemas]]`, or in `[stack.migration]` the image \
+             that holds the migrations"
         }
     }
 }

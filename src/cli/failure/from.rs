@@ -9,20 +9,17 @@ use crate::appliance::ApplianceError;
 use crate::appliance::journal::JournalError;
 use crate::bundle::OpenError;
 use crate::change::ChangeError;
-use crate::engine::EngineError;
+use crate::engine::{EngineCause, EngineError, either, log_commands, start_commands};
 use crate::host::HostError;
 use crate::host::releases::ReleasesError;
 use crate::oci::archive::ArchiveError;
-use crate::sign::SignError;
 use crate::stack::secret::SecretError;
 use crate::stack::site::SiteError;
 use crate::sys::span::is_from_system;
-use crate::sys::text::chain;
 use crate::sys::versioned::DocumentError;
 use crate::transfer::load::LoadError;
 
-const OTHER_COPY: &str =
-    "copy the bundle again from where it was made, and compare with `lfctl bundle verify`";
+pub(super) const OTHER_COPY: &str = "copy the bundle again from where it was made, and check the copy: `lfctl bundle verify BUNDLE`";
 
 const MEDIUM: &str = "see that the medium can be read, then run the command again";
 
@@ -33,18 +30,6 @@ const ADDRESSES: &str = "the engine has no address range left for a network: rem
     such as `{\"default-address-pools\": [{\"base\": \"10.213.0.0/16\", \"size\": 24}]}`, and \
     restart it; Podman has `default_subnet_pools` in `/etc/containers/containers.conf`";
 
-/// Whether an engine says, in any of its versions' words, that it has no
-/// range of addresses for another network.
-fn has_no_addresses(said: &str) -> bool {
-    [
-        "non-overlapping IPv4 address pool",
-        "address pools have been fully subnetted",
-        "could not find free subnet from subnet pools",
-    ]
-    .iter()
-    .any(|words| said.contains(words))
-}
-
 impl Failure {
     /// A `site.toml` that cannot work; `from` says where it came from.
     pub fn site(from: &Path, error: &SiteError) -> Self {
@@ -52,34 +37,37 @@ impl Failure {
         for line in error.to_string().lines() {
             failure = failure.cause(line);
         }
-        failure.hint("docs/site.md describes every key")
+        failure.hint("`lfctl help site` describes every key")
     }
 }
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let failure = Self::from_error(Kind::Engine, &error);
-        match error {
-            EngineError::Unreachable { ref source, .. }
-                if source.to_string().contains("ermission denied") =>
-            {
-                failure.hint("run lfctl as root, or as a user who may use the engine's socket")
+        match error.cause() {
+            Some(EngineCause::NotPermitted) => {
+                return failure
+                    .hint("run lfctl as root, or as a user who may use the engine's socket");
             }
-            EngineError::Unreachable { .. } => failure.hint(
-                "start the engine (`systemctl start docker`) or name its socket with \
-                 `--engine unix:///path/to.sock`",
-            ),
+            Some(EngineCause::NoSpace) => return failure.hint(ROOM),
+            Some(EngineCause::NoAddresses) => return failure.hint(ADDRESSES),
+            None => {}
+        }
+        match error {
+            EngineError::Unreachable { ref socket, .. } => failure.hint(format!(
+                "start the engine ({}) or name its socket with `--engine unix:///path/to.sock`",
+                either(&start_commands(socket))
+            )),
+            EngineError::Ill { ref socket, .. } => failure.hint(format!(
+                "read what it complains of ({}) and restart it, or name another engine with \
+                 `--engine`",
+                either(&log_commands(socket))
+            )),
             EngineError::Chosen { .. } => failure.hint(
                 "take the Docker of this host with `--engine docker`, or name a socket with \
                  `--engine unix:///path/to.sock`; `docker context use default` and \
                  `unset DOCKER_HOST DOCKER_CONTEXT` take the choice back",
             ),
-            EngineError::Refused { .. } if chain(&error).contains("no space left") => {
-                failure.hint(ROOM)
-            }
-            EngineError::Refused { .. } if has_no_addresses(&chain(&error)) => {
-                failure.hint(ADDRESSES)
-            }
             EngineError::Foreign { kind, ref name, .. } => failure.hint(format!(
                 "choose another name with `--name`, or remove the {kind} `{name}` yourself if \
                  it is not needed"
@@ -99,40 +87,6 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-impl From<SignError> for Failure {
-    fn from(error: SignError) -> Self {
-        let kind = match error {
-            SignError::Io(_) => Kind::LocalIo,
-            SignError::KeyId(_) => Kind::Usage,
-            SignError::Policy(error) => return error.into(),
-            _ => Kind::NotTrusted,
-        };
-        let failure = Self::from_error(kind, &error);
-        match error {
-            SignError::NoTrustedKeys(_) | SignError::UnknownKey { .. } => failure.hint(
-                "get the publisher's key by another way than the bundle, then \
-                 `lfctl trust add FILE`",
-            ),
-            SignError::TooFew { .. } => failure.hint(
-                "have another holder check and sign it: `lfctl bundle sign BUNDLE --key THEIR_KEY`; \
-                 carry the signature beside the bundle",
-            ),
-            SignError::Revoked(_) => {
-                failure.hint("ask the publisher for a bundle signed with their present key")
-            }
-            SignError::Conflict(id) => failure.hint(format!(
-                "one of the two is a forgery: compare the words that `lfctl trust list` shows with the \
-                 publisher; if they are not his, `lfctl trust revoke {id}`, and ask him for a key of another id"
-            )),
-            SignError::Wrong { .. } | SignError::MalformedSignature(_) => failure.hint(OTHER_COPY),
-            SignError::PasswordNeeded => {
-                failure.hint("run on a terminal, or give the password with `--password-fd`")
-            }
-            _ => failure,
-        }
-    }
-}
-
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
@@ -145,8 +99,9 @@ impl From<OpenError> for Failure {
                 Self::from_error(Kind::Failed, &error)
                     .hint("use the lfctl that came with the bundle, or a newer one")
             }
-            OpenError::NotABundle(_) => Self::from_error(Kind::NotTrusted, &error)
-                .hint("name a file made by `lfctl bundle create`"),
+            OpenError::NotABundle(_) | OpenError::Archive(ArchiveError::NotAFile(_)) => {
+                Self::from_error(Kind::NotTrusted, &error).hint("name the file of a bundle")
+            }
             OpenError::Unsigned => Self::from_error(Kind::NotTrusted, &error)
                 .hint("ask the publisher for the signed bundle"),
             _ => Self::from_error(Kind::NotTrusted, &error).hint(OTHER_COPY),
@@ -158,13 +113,14 @@ impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Layer { .. } if !error.is_wrong_content() => {
-                Self::from_error(Kind::LocalIo, &error).hint(format!("{MEDIUM}: it goes on"))
+                Self::from_error(Kind::LocalIo, &error)
+                    .hint(format!("{MEDIUM}: it continues where it stopped"))
             }
             LoadError::Layer { .. } | LoadError::Source { .. } | LoadError::Identity { .. } => {
                 Self::from_error(Kind::NotTrusted, &error).hint(OTHER_COPY)
             }
             LoadError::Incomplete(_) => Self::from_error(Kind::Blocked, &error)
-                .hint("name a bundle that has them with `--base BUNDLE`, or bring a full bundle"),
+                .hint("name a bundle that has them with `--base BUNDLE`, or use a full bundle"),
             LoadError::Thread { .. } => Self::from_error(Kind::LocalIo, &error),
             _ => Self::from_error(Kind::Engine, &error)
                 .hint("fix what the engine reports, then run the command again: it continues"),
@@ -239,9 +195,8 @@ impl From<ReleasesError> for Failure {
     fn from(error: ReleasesError) -> Self {
         match error {
             ReleasesError::Io(error) => error.into(),
-            ReleasesError::Older { .. } => Self::from_error(Kind::NotTrusted, &error).hint(
-                "bring the newest bundle; if it is meant to go back, say so with `--allow-downgrade`",
-            ),
+            ReleasesError::Older { .. } => Self::from_error(Kind::NotTrusted, &error)
+                .hint("use the newest bundle; to go back on purpose, add `--allow-downgrade`"),
             ReleasesError::Document(error) => error.into(),
         }
     }
@@ -262,7 +217,7 @@ impl From<SecretError> for Failure {
 
 impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
-        const AGAIN: &str = "run the same command again: it goes on where it stopped";
+        const AGAIN: &str = "run the same command again: it continues where it stopped";
         match error {
             ChangeError::Engine(error) => error.into(),
             ChangeError::Appliance(error) => error.into(),
@@ -273,7 +228,11 @@ impl From<ChangeError> for Failure {
             ChangeError::Host(error) => error.into(),
             ChangeError::Releases(error) => error.into(),
             ChangeError::Trust(error) => error.into(),
-            ChangeError::Interrupted { .. } => {
+            ChangeError::Repository(error) => error.into(),
+            ChangeError::Document(error) => error.into(),
+            ChangeError::Store { .. } => Self::from_error(Kind::Failed, &error)
+                .hint("see that every service is healthy with `lfctl doctor`, then run it again"),
+            ChangeError::Interrupted { .. } | ChangeError::InterruptedDuring { .. } => {
                 Self::from_error(Kind::Interrupted, &error).hint(AGAIN)
             }
             ChangeError::Unhealthy { ref service, .. } => {
@@ -281,15 +240,24 @@ impl From<ChangeError> for Failure {
                 Self::from_error(Kind::Failed, &error).hint(hint)
             }
             ChangeError::Migration { .. } => Self::from_error(Kind::Failed, &error)
-                .hint("fix what the log names; the same command again migrates from there"),
+                .hint("fix what the log names; the same command continues the migration"),
             ChangeError::Schema { .. } | ChangeError::Probe { .. } => {
                 Self::from_error(Kind::Failed, &error).hint("see what is wrong: `lfctl doctor`")
             }
             ChangeError::Render(_) => Self::from_error(Kind::Bug, &error),
-            ChangeError::RolledBack { .. } => Self::from_error(Kind::RolledBack, &error)
-                .hint("the release from before runs; see `lfctl doctor`"),
+            ChangeError::RolledBack { ref cause, .. } => {
+                let failure = Self::from_error(Kind::RolledBack, &error);
+                failure.hint(match **cause {
+                    ChangeError::Migration { .. } => {
+                        "the release from before runs; the databases keep what the migration had \
+                         done, and no upgrade can go past it: `lfctl doctor` says what is open \
+                         and how to close it"
+                    }
+                    _ => "the release from before runs; see `lfctl doctor`",
+                })
+            }
             ChangeError::RollbackFailed { .. } => Self::from_error(Kind::RollbackFailed, &error)
-                .hint("remove what stands in the way, then go on with `lfctl recover`"),
+                .hint("remove what stands in the way, then continue with `lfctl recover`"),
             ChangeError::NoBundle => Self::from_error(Kind::Failed, &error)
                 .hint("load them from the bundle of the release: `lfctl bundle load BUNDLE`"),
             ChangeError::UnknownStep { .. } => Self::from_error(Kind::Failed, &error)
@@ -347,6 +315,22 @@ mod tests {
             denied.contains("as root") && !denied.contains("systemctl"),
             "{denied}"
         );
+    }
+
+    #[test]
+    fn a_migration_that_failed_in_an_upgrade_says_what_stays() {
+        let rolled_back = |cause| {
+            let error = ChangeError::RolledBack {
+                command: "upgrade".to_owned(),
+                cause: Box::new(cause),
+            };
+            Failure::from(error).report().hints.join("; ")
+        };
+        let log = crate::change::JobLog("P3009".to_owned());
+        let hint = rolled_back(ChangeError::Migration { code: 1, log });
+        assert!(hint.contains("what is open"), "{hint}");
+        let hint = rolled_back(ChangeError::NoBundle);
+        assert!(!hint.contains("what is open"), "{hint}");
     }
 
     #[test]

@@ -6,13 +6,17 @@
 
 mod bundle;
 mod from;
+mod repository;
+mod trust;
 
 use std::error::Error;
 use std::io::Write;
 
 use console::style;
 
+use super::hint::Hints;
 use crate::report::event::ErrorReport;
+use crate::report::human::fit;
 
 /// Why a command failed, as a script needs to tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub enum Kind {
     Config,
     /// A signature, key, digest or counter is not trusted.
     NotTrusted,
-    /// Preflight or doctor found something that must be mended first.
+    /// Preflight or doctor found something that must be fixed first.
     Blocked,
     /// Doctor found warnings and was asked to fail on them.
     Warnings,
@@ -169,13 +173,11 @@ impl Failure {
             .to_owned()
     }
 
-    /// Makes the commands in its hints name the appliance.
+    /// Gives the commands in its hints the flags of this call.
     #[must_use]
-    pub fn of_appliance(mut self, name: &str) -> Self {
+    pub(super) fn with_flags(mut self, hints: &Hints) -> Self {
         for hint in &mut self.report.hints {
-            for command in ["`lfctl doctor", "`lfctl logs", "`lfctl recover"] {
-                *hint = hint.replace(command, &format!("{command} --name {name}"));
-            }
+            *hint = hints.add_to(hint);
         }
         self
     }
@@ -201,20 +203,19 @@ impl Failure {
             return;
         }
         let mut stderr = std::io::stderr().lock();
-        let _ = writeln!(
-            stderr,
-            "{} {}",
-            style("error:").red().bold().for_stderr(),
-            self.report.message
-        );
+        let mut line = |text: String| {
+            let _ = writeln!(stderr, "{}", fit(&text, 2));
+        };
+        let error = style("error:").red().bold().for_stderr();
+        line(format!("{error} {}", self.report.message));
         for cause in &self.report.causes {
-            let _ = writeln!(stderr, "caused by: {cause}");
+            line(format!("caused by: {cause}"));
         }
         if !self.report.hints.is_empty() {
-            let _ = writeln!(stderr);
+            line(String::new());
         }
         for hint in &self.report.hints {
-            let _ = writeln!(stderr, "{} {hint}", style("hint:").cyan().for_stderr());
+            line(format!("{} {hint}", style("hint:").cyan().for_stderr()));
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::call::READ;
+use super::call::refused;
 use super::seal::Dialect;
-use super::{Docker, image, read, stream, transfer};
+use super::{Docker, image, raw, read, stream, transfer};
 use crate::engine::{
-    ContainerEngine, EngineError, EngineFacts, EngineImage, ExecAndLogs, ExecOutput, Images,
-    LoadBody, SaveBody,
+    ContainerEngine, EngineError, EngineFacts, EngineImage, EngineKind, ExecAndLogs, ExecOutput,
+    Images, LoadBody, SaveBody,
 };
+
+/// Podman's own interface has its version in every path.
+const LIBPOD_INFO: &str = "/v4.0.0/libpod/info";
 
 impl Docker {
     pub(super) async fn dialect(&self) -> Result<Dialect, EngineError> {
@@ -19,9 +22,19 @@ impl Docker {
 impl ContainerEngine for Docker {
     async fn facts(&self) -> Result<EngineFacts, EngineError> {
         let action = "describe itself";
-        let version = self.call(action, READ, self.client.version()).await?;
-        let info = self.call(action, READ, self.client.info()).await?;
-        Ok(read::facts(version, info, &self.socket))
+        let absent = || refused(action, Some(404), "it does not know the question");
+        let version = raw::get(self, action, "/version").await?;
+        let info = raw::get(self, action, "/info").await?;
+        let libpod = match self.kind {
+            EngineKind::Docker => None,
+            EngineKind::Podman => raw::get(self, action, LIBPOD_INFO).await?,
+        };
+        Ok(read::facts(
+            &version.ok_or_else(absent)?,
+            &info.ok_or_else(absent)?,
+            &libpod.unwrap_or_default(),
+            &self.socket,
+        ))
     }
 }
 
@@ -58,7 +71,16 @@ impl ExecAndLogs for Docker {
         tail: usize,
         since: Option<i64>,
     ) -> Result<String, EngineError> {
-        stream::logs(self, container, tail, since).await
+        stream::logs(self, container, tail, since, false).await
+    }
+
+    async fn timed_logs(
+        &self,
+        container: &str,
+        tail: usize,
+        since: Option<i64>,
+    ) -> Result<String, EngineError> {
+        stream::logs(self, container, tail, since, true).await
     }
 
     async fn exec(

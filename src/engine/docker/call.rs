@@ -31,15 +31,6 @@ impl Docker {
         }
     }
 
-    /// As [`Self::call`]; what is not there is `None`.
-    pub(super) async fn find<T>(
-        &self,
-        action: &str,
-        request: impl Future<Output = Result<T, Error>>,
-    ) -> Result<Option<T>, EngineError> {
-        absent(self.call(action, READ, request).await)
-    }
-
     pub(super) fn error(&self, action: &str, error: Error) -> EngineError {
         match error {
             Error::DockerResponseServerError {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bollard::query_parameters as query;
 
-use super::call::CHANGE;
-use super::{Docker, make, raw, stream, transfer};
+use super::call::{CHANGE, checked};
+use super::{Docker, make, raw, read, stream, transfer};
 use crate::engine::{
     Container, ContainerSpec, Containers, EngineError, LABEL_APPLIANCE, LoadBody, SaveBody,
 };
@@ -15,9 +15,13 @@ const STOP_GRACE: Duration = Duration::from_secs(60);
 
 impl Containers for Docker {
     async fn containers(&self, appliance: &str) -> Result<Vec<Container>, EngineError> {
-        let label = format!("{LABEL_APPLIANCE}={appliance}");
+        let path = format!(
+            "/containers/json?all=true&{}",
+            raw::filter("label", &format!("{LABEL_APPLIANCE}={appliance}"))
+        );
+        let listed = raw::get(self, "list containers", &path).await?;
         let mut containers = Vec::new();
-        for id in raw::container_ids(self, "list containers", &label).await? {
+        for id in listed.iter().flat_map(read::ids) {
             // One that went away in between is no container any more.
             containers.extend(self.inspect("show a container", &id).await?);
         }
@@ -90,6 +94,16 @@ impl Containers for Docker {
 
     async fn remove(&self, container: &str) -> Result<(), EngineError> {
         make::remove(self, container).await
+    }
+
+    async fn rename(&self, container: &str, name: &str) -> Result<(), EngineError> {
+        let action = format!("rename container `{container}` to `{name}`");
+        self.own(&action, container).await?;
+        let options = query::RenameContainerOptions {
+            name: checked(&action, name)?.to_owned(),
+        };
+        let request = self.client.rename_container(container, options);
+        self.call(&action, CHANGE, request).await
     }
 
     async fn wait(&self, container: &str) -> Result<i64, EngineError> {

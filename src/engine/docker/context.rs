@@ -81,7 +81,7 @@ pub(super) fn chosen(
         _ => wrong(error.to_string()),
     })?;
     let meta: Value = serde_json::from_slice(&text)
-        .map_err(|error| wrong(format!("`{}` is no JSON: {error}", file.display())))?;
+        .map_err(|error| wrong(format!("`{}` is not JSON: {error}", file.display())))?;
     let host = ["Endpoints", "docker", "Host"]
         .iter()
         .try_fold(&meta, |value, key| field(value.as_object()?, key));
@@ -166,7 +166,7 @@ pub(super) mod tests {
     #[test]
     fn a_context_that_is_not_there_is_not_passed_over() {
         let dir = docker_dir("broken", "{");
-        for (name, words) in [("gone", "no such context"), ("broken", "no JSON")] {
+        for (name, words) in [("gone", "no such context"), ("broken", "not JSON")] {
             let error = of(dir.path(), &[("DOCKER_CONTEXT", name)]).unwrap_err();
             assert!(error.to_string().contains(words), "{error}");
         }

@@ -1,11 +1,9 @@
 //! Images: by id and by reference.
 
-use std::collections::HashMap;
-
 use bollard::query_parameters as query;
 
-use super::call::{CHANGE, READ, absent, checked};
-use super::{Docker, read};
+use super::call::{CHANGE, absent, checked};
+use super::{Docker, raw, read};
 use crate::engine::{EngineError, EngineImage};
 
 pub(super) async fn image(
@@ -14,28 +12,19 @@ pub(super) async fn image(
 ) -> Result<Option<EngineImage>, EngineError> {
     let action = format!("show image `{reference}`");
     let reference = checked(&action, reference)?;
-    let found = docker
-        .find(&action, docker.client.inspect_image(reference))
-        .await?;
-    Ok(found.and_then(read::image))
+    let found = raw::get(docker, &action, &format!("/images/{reference}/json")).await?;
+    Ok(found.as_ref().and_then(read::image))
 }
 
 pub(super) async fn images(
     docker: &Docker,
     pattern: &str,
 ) -> Result<Vec<EngineImage>, EngineError> {
-    let options = query::ListImagesOptions {
-        filters: Some(HashMap::from([(
-            "reference".to_owned(),
-            vec![pattern.to_owned()],
-        )])),
-        ..query::ListImagesOptions::default()
-    };
-    let request = docker.client.list_images(Some(options));
-    let listed = docker.call("list images", READ, request).await?;
-    let mut images = Vec::with_capacity(listed.len());
-    for summary in listed {
-        images.extend(image(docker, &summary.id).await?);
+    let path = format!("/images/json?{}", raw::filter("reference", pattern));
+    let listed = raw::get(docker, "list images", &path).await?;
+    let mut images = Vec::new();
+    for id in listed.iter().flat_map(read::ids) {
+        images.extend(image(docker, &id).await?);
     }
     Ok(images)
 }

@@ -85,7 +85,7 @@ async fn connect_further(docker: &Docker, spec: &ContainerSpec) -> Result<(), En
         let action = format!("connect container `{}` to network `{network}`", spec.name);
         let request = NetworkConnectRequest {
             container: spec.name.clone(),
-            endpoint_config: Some(write::endpoint(aliases)),
+            endpoint_config: Some(write::endpoint(aliases, spec.links.get(network))),
         };
         let network = checked(&action, network)?;
         docker

@@ -8,21 +8,16 @@ use super::{Docker, raw, read};
 use crate::engine::{Container, EngineError, LABEL_APPLIANCE};
 
 impl Docker {
-    /// A container by its name or whole id, whoever made it.
+    /// A container by its name or whole id, also another one's.
     pub(super) async fn inspect(
         &self,
         action: &str,
         name: &str,
     ) -> Result<Option<Container>, EngineError> {
         let name = checked(action, name)?;
-        let found = match raw::container(self, action, name).await? {
-            Some(json) => {
-                let container = read::container_json(json)
-                    .map_err(|error| refused(action, None, &error.to_string()))?;
-                Some(container)
-            }
-            None => None,
-        };
+        let path = format!("/containers/{name}/json");
+        let found = raw::get(self, action, &path).await?;
+        let found = found.as_ref().map(read::container);
         // The engine also takes a beginning of an id for a name.
         Ok(found.filter(|container| container.name == name || container.id == name))
     }

@@ -1,42 +1,30 @@
 //! Networks and volumes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bollard::query_parameters as query;
 
-use super::call::{CHANGE, READ, absent, checked, refused};
+use super::call::{CHANGE, absent, checked, refused};
 use super::own::labelled;
-use super::{Docker, read, write};
+use super::{Docker, raw, read, write};
 use crate::engine::{
     EngineError, LABEL_APPLIANCE, NetworkSpec, NetworksAndVolumes, Owner, Resource,
 };
 
 impl NetworksAndVolumes for Docker {
     async fn networks(&self, appliance: &str) -> Result<Vec<Resource>, EngineError> {
-        let options = query::ListNetworksOptions {
-            filters: Some(of_appliance(appliance)),
-        };
-        let found = self
-            .call(
-                "list networks",
-                READ,
-                self.client.list_networks(Some(options)),
-            )
-            .await?;
-        Ok(found
-            .into_iter()
-            .map(|network| read::resource(network.name, network.labels, network.internal))
-            .collect())
+        let path = format!("/networks?{}", of_appliance(appliance));
+        let found = raw::get(self, "list networks", &path).await?;
+        Ok(found.iter().flat_map(read::resources).collect())
     }
 
     async fn network(&self, name: &str) -> Result<Option<Resource>, EngineError> {
         let action = format!("show network `{name}`");
         let name = checked(&action, name)?;
-        let found = self
-            .find(&action, self.client.inspect_network(name, None))
-            .await?;
+        let found = raw::get(self, &action, &format!("/networks/{name}")).await?;
         Ok(found
-            .map(|network| read::resource(network.name, network.labels, network.internal))
+            .as_ref()
+            .map(read::resource)
             .filter(|network| network.name == name))
     }
 
@@ -65,29 +53,17 @@ impl NetworksAndVolumes for Docker {
     }
 
     async fn volumes(&self, appliance: &str) -> Result<Vec<Resource>, EngineError> {
-        let options = query::ListVolumesOptions {
-            filters: Some(of_appliance(appliance)),
-        };
-        let found = self
-            .call(
-                "list volumes",
-                READ,
-                self.client.list_volumes(Some(options)),
-            )
-            .await?;
-        Ok(found
-            .volumes
-            .unwrap_or_default()
-            .into_iter()
-            .map(|volume| read::resource(Some(volume.name), Some(volume.labels), None))
-            .collect())
+        let path = format!("/volumes?{}", of_appliance(appliance));
+        let found = raw::get(self, "list volumes", &path).await?;
+        let volumes = found.as_ref().and_then(|found| found.get("Volumes"));
+        Ok(volumes.into_iter().flat_map(read::resources).collect())
     }
 
     async fn volume(&self, name: &str) -> Result<Option<Resource>, EngineError> {
         let action = format!("show volume `{name}`");
         let name = checked(&action, name)?;
-        let found = self.find(&action, self.client.inspect_volume(name)).await?;
-        Ok(found.map(|volume| read::resource(Some(volume.name), Some(volume.labels), None)))
+        let found = raw::get(self, &action, &format!("/volumes/{name}")).await?;
+        Ok(found.as_ref().map(read::resource))
     }
 
     async fn create_volume(&self, name: &str, owner: &Owner) -> Result<(), EngineError> {
@@ -137,11 +113,8 @@ pub(super) fn taken(
     }
 }
 
-fn of_appliance(appliance: &str) -> HashMap<String, Vec<String>> {
-    HashMap::from([(
-        "label".to_owned(),
-        vec![format!("{LABEL_APPLIANCE}={appliance}")],
-    )])
+fn of_appliance(appliance: &str) -> String {
+    raw::filter("label", &format!("{LABEL_APPLIANCE}={appliance}"))
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ impl Dialect {
             ],
             Reach::Siblings => &[("inhibit_ipv4", "true")],
             Reach::Published => &[("enable_ip_masquerade", "false")],
+            Reach::Outside => &[("enable_ip_masquerade", "true")],
         };
         let option = |(name, value): &(&str, &str)| {
             let name = format!("com.docker.network.bridge.{name}");
@@ -117,6 +118,7 @@ mod tests {
             ),
             (Docker, 20, Reach::Published, "enable_ip_masquerade=false"),
             (Docker, 29, Reach::Published, "enable_ip_masquerade=false"),
+            (Docker, 20, Reach::Outside, "enable_ip_masquerade=true"),
             (Podman, 5, Reach::Siblings, ""),
         ] {
             assert_eq!(options(kind, major, reach), wanted, "{kind} {major}");

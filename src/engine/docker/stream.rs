@@ -33,18 +33,15 @@ struct Sent {
     failure: Option<String>,
 }
 
-pub(super) async fn load(docker: &Docker, what: &str, body: LoadBody) -> Result<(), EngineError> {
+/// The body, and what it did.
+fn watched(body: LoadBody) -> (LoadBody, Arc<Mutex<Sent>>) {
     let sent = Arc::new(Mutex::new(Sent {
         last: Instant::now(),
         failure: None,
     }));
-    let lock = |sent: &Mutex<Sent>| {
-        let guard = sent.lock().unwrap_or_else(PoisonError::into_inner);
-        (guard.last, guard.failure.clone())
-    };
-    let watched = Arc::clone(&sent);
+    let by_body = Arc::clone(&sent);
     let body = body.map(move |item| {
-        let mut sent = watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = by_body.lock().unwrap_or_else(PoisonError::into_inner);
         sent.last = Instant::now();
         // hyper aborts the request on this error, but tells the engine's
         // complaint about the torn archive instead of the reason.
@@ -53,6 +50,15 @@ pub(super) async fn load(docker: &Docker, what: &str, body: LoadBody) -> Result<
             io::Error::new(error.kind(), error.to_string())
         })
     });
+    (Box::pin(body), sent)
+}
+
+pub(super) async fn load(docker: &Docker, what: &str, body: LoadBody) -> Result<(), EngineError> {
+    let (body, sent) = watched(body);
+    let lock = |sent: &Mutex<Sent>| {
+        let guard = sent.lock().unwrap_or_else(PoisonError::into_inner);
+        (guard.last, guard.failure.clone())
+    };
     let options = query::ImportImageOptions {
         quiet: false,
         platform: None,
@@ -87,16 +93,9 @@ pub(super) async fn load(docker: &Docker, what: &str, body: LoadBody) -> Result<
             Some(Ok(message)) => complaint = complaint.or_else(|| read::load_error(&message)),
             Some(Err(error)) => {
                 // The torn body is the cause, whatever the engine made of it.
-                if let Some(failure) = lock(&sent).1 {
-                    return Err(failed(failure));
-                }
-                return Err(match error {
-                    Error::DockerStreamError { error } => failed(error),
-                    Error::DockerResponseServerError { message, .. } => failed(message),
-                    other => match docker.error("load an image", other) {
-                        EngineError::Refused { message, .. } => failed(message),
-                        unreachable => unreachable,
-                    },
+                return Err(match lock(&sent).1 {
+                    Some(failure) => failed(failure),
+                    None => refused_load(docker, error, failed),
                 });
             }
         }
@@ -104,6 +103,21 @@ pub(super) async fn load(docker: &Docker, what: &str, body: LoadBody) -> Result<
     match lock(&sent).1.or(complaint) {
         Some(message) => Err(failed(message)),
         None => Ok(()),
+    }
+}
+
+fn refused_load(
+    docker: &Docker,
+    error: Error,
+    failed: impl Fn(String) -> EngineError,
+) -> EngineError {
+    match error {
+        Error::DockerStreamError { error } => failed(error),
+        Error::DockerResponseServerError { message, .. } => failed(message),
+        other => match docker.error("load an image", other) {
+            EngineError::Refused { message, .. } => failed(message),
+            unreachable => unreachable,
+        },
     }
 }
 
@@ -158,6 +172,7 @@ pub(super) async fn logs(
     container: &str,
     tail: usize,
     since: Option<i64>,
+    timestamps: bool,
 ) -> Result<String, EngineError> {
     let action = format!("show the logs of container `{container}`");
     let name = checked(&action, container)?;
@@ -165,6 +180,7 @@ pub(super) async fn logs(
         stdout: true,
         stderr: true,
         tail: tail.to_string(),
+        timestamps,
         since: since.map_or(0, |seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
         ..query::LogsOptions::default()
     };

@@ -12,6 +12,7 @@ use bollard::models::{
 use super::seal::Dialect;
 use crate::engine::{
     ContainerSpec, EngineKind, HealthSpec, LABEL_CONFIG, NetworkSpec, Owner, PortSpec, Reach,
+    Resolver,
 };
 
 /// What a container without a network gets: nothing, and not the engine's
@@ -25,7 +26,10 @@ pub(super) fn container(spec: &ContainerSpec, dialect: Dialect) -> ContainerCrea
         .networks
         .first()
         .map(|(name, aliases)| NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(name.clone(), endpoint(aliases))])),
+            endpoints_config: Some(HashMap::from([(
+                name.clone(),
+                endpoint(aliases, spec.links.get(name)),
+            )])),
         });
     ContainerCreateBody {
         image: Some(spec.image.clone()),
@@ -56,13 +60,14 @@ fn host(spec: &ContainerSpec, dialect: Dialect) -> HostConfig {
         .networks
         .first()
         .map_or(NO_NETWORK, |(name, _)| name.as_str());
+    let confinement = spec.confinement.as_ref();
     HostConfig {
         network_mode: Some(network.to_owned()),
         restart_policy: Some(RestartPolicy {
-            name: Some(if spec.restart {
-                RestartPolicyNameEnum::UNLESS_STOPPED
-            } else {
-                RestartPolicyNameEnum::NO
+            name: Some(match (spec.restart, dialect.kind) {
+                (false, _) => RestartPolicyNameEnum::NO,
+                (true, EngineKind::Docker) => RestartPolicyNameEnum::UNLESS_STOPPED,
+                (true, EngineKind::Podman) => RestartPolicyNameEnum::ALWAYS,
             }),
             maximum_retry_count: None,
         }),
@@ -74,7 +79,11 @@ fn host(spec: &ContainerSpec, dialect: Dialect) -> HostConfig {
                 .collect(),
         ),
         extra_hosts: Some(spec.extra_hosts.clone()),
-        dns: Some(vec![dialect.resolver()]),
+        dns: match spec.resolver {
+            Resolver::Nobody => Some(vec![dialect.resolver()]),
+            Resolver::Host => None,
+            Resolver::At(address) => Some(vec![address.to_string()]),
+        },
         // The host's search domains would make an unknown name two queries.
         dns_search: Some(vec![".".to_owned()]),
         dns_options: Some(spec.dns_options.clone()),
@@ -89,6 +98,13 @@ fn host(spec: &ContainerSpec, dialect: Dialect) -> HostConfig {
             }]
         }),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        cap_drop: confinement.map(|_| vec!["ALL".to_owned()]),
+        cap_add: confinement.map(|confinement| confinement.capabilities.clone()),
+        pids_limit: confinement.map(|confinement| i64::from(confinement.pids)),
+        memory: confinement
+            .and_then(|confinement| confinement.memory)
+            .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        readonly_rootfs: confinement.map(|confinement| confinement.read_only),
         // Podman logs to the journal or to files it rotates itself; Docker's
         // default grows without end.
         log_config: (dialect.kind == EngineKind::Docker).then(|| HostConfigLogConfig {
@@ -158,20 +174,26 @@ fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-pub(super) fn endpoint(aliases: &[String]) -> EndpointSettings {
+pub(super) fn endpoint(aliases: &[String], links: Option<&Vec<String>>) -> EndpointSettings {
     EndpointSettings {
         aliases: Some(aliases.to_vec()),
+        links: links.cloned(),
         ..EndpointSettings::default()
     }
 }
 
 pub(super) fn network(spec: &NetworkSpec, dialect: Dialect) -> NetworkCreateRequest {
+    let mut options = dialect.network(spec.reach);
+    if let (EngineKind::Docker, Some(bridge)) = (dialect.kind, &spec.bridge) {
+        let name = "com.docker.network.bridge.name".to_owned();
+        options.insert(name, bridge.clone());
+    }
     NetworkCreateRequest {
         name: spec.name.clone(),
         driver: Some("bridge".to_owned()),
         internal: Some(spec.reach == Reach::Siblings),
         enable_ipv6: Some(false),
-        options: Some(dialect.network(spec.reach)),
+        options: Some(options),
         labels: Some(spec.labels().into_iter().collect()),
         ..NetworkCreateRequest::default()
     }
@@ -196,6 +218,7 @@ mod tests {
 
     use super::super::seal::DOCKER;
     use super::*;
+    use crate::engine::ConfinementSpec;
 
     fn spec() -> ContainerSpec {
         ContainerSpec {
@@ -213,6 +236,8 @@ mod tests {
                 ("a-internal".to_owned(), vec!["web".to_owned()]),
                 ("a-edge".to_owned(), Vec::new()),
             ],
+            links: BTreeMap::new(),
+            resolver: Resolver::Nobody,
             mounts: vec![("a-data".to_owned(), "/data".to_owned())],
             tmpfs: vec!["/tmp".to_owned()],
             extra_hosts: vec!["langfuse.com:127.0.0.1".to_owned()],
@@ -240,6 +265,12 @@ mod tests {
             stop_timeout: Some(120),
             restart: true,
             nofile: Some(262_144),
+            confinement: Some(ConfinementSpec {
+                capabilities: vec!["CHOWN".to_owned()],
+                pids: 64,
+                memory: Some(1 << 30),
+                read_only: true,
+            }),
             config_hash: "abc".to_owned(),
         }
     }
@@ -250,6 +281,15 @@ mod tests {
         insta::with_settings!({sort_maps => true}, {
             insta::assert_json_snapshot!(body);
         });
+    }
+
+    #[test]
+    fn what_restarts_is_told_in_the_words_of_the_engine() {
+        for kind in [EngineKind::Docker, EngineKind::Podman] {
+            let body = container(&spec(), Dialect { kind, ..DOCKER });
+            let policy = body.host_config.unwrap().restart_policy.unwrap();
+            assert_eq!(policy.name.unwrap().as_ref(), kind.restart_policy());
+        }
     }
 
     #[test]

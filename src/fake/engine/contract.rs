@@ -76,6 +76,25 @@ impl FakeEngine {
         }
     }
 
+    /// Changes what the engine says of a container.
+    pub fn change_container(&self, container: &str, change: impl FnOnce(&mut Container)) {
+        if let Some(container) = lock(&self.state).containers.get_mut(container) {
+            change(container);
+        }
+    }
+
+    /// Changes what the engine says of a network.
+    pub fn change_network(&self, network: &str, change: impl FnOnce(&mut Resource)) {
+        if let Some(network) = lock(&self.state).networks.get_mut(network) {
+            change(network);
+        }
+    }
+
+    /// Lets jobs end with this code from now on; only 0 brings schemas up.
+    pub fn end_jobs_with(&self, code: i64) {
+        lock(&self.state).job_code = code;
+    }
+
     async fn call<T>(
         &self,
         name: &'static str,
@@ -122,6 +141,7 @@ impl ContainerEngine for FakeEngine {
                 // Its containers have no addresses that anybody could reach.
                 rootless: true,
                 data_root: "/".to_owned(),
+                containerd: None,
                 os: "linux".to_owned(),
                 architecture: "amd64".to_owned(),
                 cpus: 4,
@@ -265,21 +285,16 @@ impl Containers for FakeEngine {
         self.call("create", |state| state.create(spec)).await
     }
 
-    async fn upload(&self, container: &str, _tar: Vec<u8>) -> Result<(), EngineError> {
-        self.call("upload", |state| {
-            state.running("put files into a container", container)?;
-            Ok(())
-        })
-        .await
+    async fn upload(&self, container: &str, tar: Vec<u8>) -> Result<(), EngineError> {
+        self.call("upload", |state| state.put_files(container, &tar))
+            .await
     }
 
     async fn download(&self, container: &str, path: &str) -> Result<SaveBody, EngineError> {
-        self.call("download", |state| {
-            state.running("read files of a container", container)?;
-            let action = format!("read `{path}`");
-            Err(refused(&action, 501, "a fake holds no files"))
-        })
-        .await
+        let tar = self
+            .call("download", |state| state.file(container, path))
+            .await?;
+        Ok(futures_util::stream::iter([Ok(tar.into())]).boxed())
     }
 
     async fn unpack(&self, container: &str, _path: &str, tar: LoadBody) -> Result<(), EngineError> {
@@ -309,10 +324,15 @@ impl Containers for FakeEngine {
 
     async fn remove(&self, container: &str) -> Result<(), EngineError> {
         self.call("remove", |state| {
-            state.containers.remove(container);
+            state.remove(container);
             Ok(())
         })
         .await
+    }
+
+    async fn rename(&self, container: &str, name: &str) -> Result<(), EngineError> {
+        self.call("rename", |state| state.rename(container, name))
+            .await
     }
 
     async fn wait(&self, container: &str) -> Result<i64, EngineError> {
@@ -328,6 +348,15 @@ impl ExecAndLogs for FakeEngine {
         _since: Option<i64>,
     ) -> Result<String, EngineError> {
         self.call("logs", |_| Ok(String::new())).await
+    }
+
+    async fn timed_logs(
+        &self,
+        container: &str,
+        tail: usize,
+        since: Option<i64>,
+    ) -> Result<String, EngineError> {
+        self.logs(container, tail, since).await
     }
 
     async fn exec(

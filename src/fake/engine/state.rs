@@ -1,10 +1,11 @@
 //! What the engine holds, and how each call changes it.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use crate::engine::{
-    Container, ContainerSpec, ContainerState, EngineError, EngineImage, ExecOutput, HealthState,
-    LABEL_CONFIG, NetworkSpec, Owner, Reach, Resource,
+    Container, ContainerSpec, ContainerState, EngineError, EngineImage, EngineKind, ExecOutput,
+    HealthState, LABEL_CONFIG, NetworkSpec, Owner, Reach, Resource,
 };
 use crate::stack::{JOB, Schema, SchemaKind};
 
@@ -31,6 +32,10 @@ pub(super) struct State {
     /// The schemas that a migration job brings up, and whether one did.
     pub(super) schemas: Vec<Schema>,
     pub(super) migrated: bool,
+    /// The exit code of jobs.
+    pub(super) job_code: i64,
+    /// Files by container and path.
+    files: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     made: u64,
 }
 
@@ -114,6 +119,7 @@ impl State {
             name: spec.name.clone(),
             labels: spec.labels(),
             internal: spec.reach == Reach::Siblings,
+            directory: None,
         };
         self.networks.insert(spec.name.clone(), made);
         Ok(())
@@ -136,9 +142,63 @@ impl State {
             name: name.to_owned(),
             labels: owner.labels(),
             internal: false,
+            directory: None,
         };
         self.volumes.insert(name.to_owned(), made);
         Ok(())
+    }
+
+    pub(super) fn put_files(&mut self, name: &str, tar: &[u8]) -> Result<(), EngineError> {
+        let action = "put files into a container";
+        self.running(action, name)?;
+        let put = |error: std::io::Error| refused(action, 500, &error.to_string());
+        let files = self.files.entry(name.to_owned()).or_default();
+        let mut archive = tar::Archive::new(tar);
+        for entry in archive.entries().map_err(put)? {
+            let mut entry = entry.map_err(put)?;
+            let path = format!("/{}", entry.path().map_err(put)?.display());
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).map_err(put)?;
+            files.insert(path, content);
+        }
+        Ok(())
+    }
+
+    /// A file of a container as a tar, as engines give it.
+    pub(super) fn file(&mut self, name: &str, path: &str) -> Result<Vec<u8>, EngineError> {
+        let action = format!("read `{path}`");
+        self.running(&action, name)?;
+        let content = self.files.get(name).and_then(|files| files.get(path));
+        let content = content.ok_or_else(|| refused(&action, 404, "no such file"))?;
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let last = path.rsplit('/').next().unwrap_or(path);
+        archive
+            .append_data(&mut header, last, content.as_slice())
+            .and_then(|()| archive.into_inner())
+            .map_err(|error| refused(&action, 500, &error.to_string()))
+    }
+
+    pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), EngineError> {
+        let action = "rename a container";
+        if self.containers.contains_key(to) {
+            return Err(refused(action, 409, "the name is taken"));
+        }
+        to.clone_into(&mut self.running(action, from)?.name);
+        if let Some(container) = self.containers.remove(from) {
+            self.containers.insert(to.to_owned(), container);
+        }
+        if let Some(files) = self.files.remove(from) {
+            self.files.insert(to.to_owned(), files);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.containers.remove(name);
+        self.files.remove(name);
     }
 
     pub(super) fn create(&mut self, spec: &ContainerSpec) -> Result<(), EngineError> {
@@ -168,6 +228,9 @@ impl State {
             health: None,
             health_output: None,
             restarts: 0,
+            restart_policy: spec
+                .restart
+                .then(|| EngineKind::Docker.restart_policy().to_owned()),
             exit_code: None,
             oom_killed: false,
             started_at: None,
@@ -208,14 +271,15 @@ impl State {
 
     pub(super) fn wait(&mut self, name: &str) -> Result<i64, EngineError> {
         let is_job = name.ends_with(&format!("-{JOB}"));
+        let code = if is_job { self.job_code } else { 0 };
         let container = self.running("wait for a container", name)?;
         if container.state == ContainerState::Created {
             return Err(refused("wait for a container", 409, "it was never started"));
         }
         container.state = ContainerState::Exited;
-        container.exit_code = Some(0);
-        self.migrated |= is_job;
-        Ok(0)
+        container.exit_code = Some(code);
+        self.migrated |= is_job && code == 0;
+        Ok(code)
     }
 
     /// What a query for the state of a schema prints.

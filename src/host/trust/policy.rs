@@ -1,6 +1,6 @@
 //! How many holders of keys have to sign what a host takes.
 //!
-//! A holder is a person or a team, not a key: whoever has two keys still
+//! A holder is a person or a team, not a key: one with two keys still
 //! signs as one. A key that nobody is said to hold has a holder of its own,
 //! and a key that another one introduces goes to the holder of that one, so
 //! that nobody can make up the second signature.
@@ -122,7 +122,7 @@ impl TrustPolicy {
         true
     }
 
-    /// Gives a key to whoever holds `other`.
+    /// Gives a key to the holder of `other`.
     pub(super) fn follow(&mut self, key: KeyId, other: KeyId) -> bool {
         let holder = self.holder(other);
         // A holder without a name has that of the first key.

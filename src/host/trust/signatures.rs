@@ -111,7 +111,7 @@ mod tests {
             assert!(error.contains(reason), "{error}");
             assert!(error.contains(&vendor.public().id().to_string()), "{error}");
         }
-        // What is inside has to be trusted, whoever signed it afterwards.
+        // What is inside has to be trusted, although another one signed it afterwards.
         let error = store
             .verify_all(
                 b"index",

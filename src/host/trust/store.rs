@@ -14,7 +14,6 @@ use crate::sys::fs::write_atomically;
 /// A key of the trust store.
 #[derive(Debug, Clone)]
 pub struct StoredKey {
-    /// The key.
     pub key: TrustedKey,
     /// Whether its signatures are refused all the same.
     pub revoked: bool,
@@ -39,14 +38,12 @@ pub struct TrustStore {
 pub enum TrustChange {
     /// A key is trusted now.
     Introduced {
-        /// The key.
         key: KeyId,
         /// Who vouched for it.
         signer: KeyId,
     },
     /// A key is refused now.
     Revoked {
-        /// The key.
         key: KeyId,
         /// Who declared it void.
         signer: KeyId,
@@ -87,8 +84,13 @@ impl TrustStore {
         };
         for file in key_files(dir).map_err(SignError::Io)? {
             let key = read_key(&file)?;
-            if store.find(key.id()).is_some_and(|known| *known != key) {
-                return Err(SignError::Conflict(key.id()));
+            let mut others = store.keys.iter();
+            let other = others.find(|(known, _)| known.id() == key.id() && *known != key);
+            if let Some((_, other)) = other {
+                return Err(SignError::TwoFiles {
+                    id: key.id(),
+                    files: [other.clone(), file],
+                });
             }
             store.keys.push((key, file));
         }
@@ -227,7 +229,7 @@ impl TrustStore {
     ///
     /// `signer` is not trusted, `before` fails, or the files cannot be written.
     /// Another key has the id of an introduced one: told when everything else
-    /// is done, since whoever took that id must not be able to keep a key from
+    /// is done, since one who took that id must not be able to keep a key from
     /// being revoked.
     pub fn apply<E: From<SignError>>(
         &mut self,
@@ -244,7 +246,7 @@ impl TrustStore {
                 trusted: self.trusted(),
             }));
         }
-        // The signer last: whoever is interrupted in between has to be able
+        // The signer last: a run that is interrupted in between has to be able
         // to do it again.
         let (own, others): (Vec<_>, Vec<_>) =
             statement.revoke.iter().partition(|key| **key == signer);

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::ImageError;
+use super::error::{ImageError, NotAnImage};
 use crate::sys::text::one_line;
 
 /// Media types of the config of an image. Docker takes the ones behind the
@@ -20,41 +20,6 @@ pub(in crate::oci) const CONFIG_TYPES: [&str; 5] = [
 ];
 /// What a manifest is that does not say.
 pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-
-/// What a document is that is not an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NotAnImage {
-    /// Docker's first format, which engines do not take any more.
-    Schema1,
-    /// A page for people.
-    WebPage,
-    /// Something that is stored beside images, by its media type.
-    Artifact(String),
-    /// JSON of another kind.
-    OtherDocument,
-}
-
-impl std::fmt::Display for NotAnImage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self {
-            Self::Schema1 => return f.write_str("an image of schema 1"),
-            Self::WebPage => return f.write_str("a web page"),
-            Self::OtherDocument => return f.write_str("a document without config and layers"),
-            Self::Artifact(kind) => kind,
-        };
-        let what = match kind.as_str() {
-            kind if kind.contains(".helm.") => "a Helm chart",
-            kind if kind.contains(".in-toto") => "an attestation",
-            kind if kind.contains("cosign") || kind.contains("sigstore") => "a signature",
-            kind if kind.contains(".wasm.") => "a WebAssembly module",
-            kind if kind.contains(".cnab.") => "a bundle of CNAB",
-            kind if kind.contains("plugin") => "a plugin of Docker",
-            _ => "an artifact",
-        };
-        write!(f, "{what} (`{kind}`)")
-    }
-}
 
 /// A manifest, as far as it is used.
 #[derive(Deserialize)]

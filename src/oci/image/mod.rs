@@ -4,12 +4,14 @@
 //! they were served, byte for byte, and what follows from them.
 
 mod document;
+mod error;
 
 use jiff::Timestamp;
 
 pub(super) use self::document::{CONFIG_TYPES, normal_architecture};
 use self::document::{Descriptor, MANIFEST_TYPE, Manifest, cleaned};
-pub use self::document::{Details, NotAnImage, is_web_page};
+pub use self::document::{Details, is_web_page};
+pub use self::error::{ImageError, MOST_LAYERS, NotAnImage};
 use super::digest::Digest;
 
 /// Compressions of a layer that the engines and lfctl both inflate.
@@ -17,7 +19,6 @@ use super::digest::Digest;
 pub enum Compression {
     /// A plain tar.
     None,
-    /// gzip.
     Gzip,
 }
 
@@ -54,68 +55,6 @@ pub struct Image {
     /// When the image was made, where it says so.
     pub created: Option<Timestamp>,
 }
-
-/// Why two documents are not an image that can be bundled.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImageError {
-    /// The manifest is no image manifest.
-    #[error("image manifest cannot be read")]
-    Manifest(#[source] serde_json::Error),
-    /// The config is no image config.
-    #[error("image config cannot be read")]
-    Config(#[source] serde_json::Error),
-    /// Something else is there under the name.
-    #[error("it is {0}, not an image")]
-    NotAnImage(NotAnImage),
-    /// A digest in a document is not sha256.
-    #[error("image names a blob by something else than sha256")]
-    Digest(#[from] super::digest::ParseDigestError),
-    /// The config that was read is not the one the manifest names.
-    #[error("image manifest names config {named} of {size} bytes; {found} of {len} bytes was read")]
-    OtherConfig {
-        /// Digest in the manifest.
-        named: Digest,
-        /// Size in the manifest.
-        size: u64,
-        /// Digest of the bytes.
-        found: Digest,
-        /// Size of the bytes.
-        len: usize,
-    },
-    /// Manifest and config disagree about the number of layers.
-    #[error("image manifest has {manifest} layers, its config {config}")]
-    LayerCount {
-        /// Layers of the manifest.
-        manifest: usize,
-        /// Layers of the config.
-        config: usize,
-    },
-    /// A layer that Docker before version 23 cannot inflate.
-    #[error(
-        "layer {0} is compressed with zstd, which Docker reads only since version 23; only tar and \
-         tar+gzip can be bundled"
-    )]
-    Zstd(Digest),
-    /// A layer that no registry may hand out.
-    #[error("layer {0} may not be distributed: it lies elsewhere, on a server of its owner")]
-    Foreign(Digest),
-    /// A layer of a kind that is not known.
-    #[error("layer {digest} has media type `{media_type}`; only tar and tar+gzip can be bundled")]
-    MediaType {
-        /// The layer.
-        digest: Digest,
-        /// Its media type.
-        media_type: String,
-    },
-    /// More layers than an engine puts on top of each other.
-    #[error("image has {0} layers; Docker takes at most {MOST_LAYERS}")]
-    TooManyLayers(usize),
-}
-
-/// Layers that Docker puts on top of each other: 20.10 loads 125 and refuses
-/// 126 with "max depth exceeded".
-pub const MOST_LAYERS: usize = 125;
 
 impl Image {
     /// Reads both documents and checks that they belong together.

@@ -44,12 +44,12 @@ pub struct Entry {
     #[serde(default)]
     pub digest: String,
     artifact_type: Option<String>,
-    platform: Option<Platform>,
+    platform: Option<EntryPlatform>,
     annotations: Option<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-struct Platform {
+struct EntryPlatform {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
@@ -67,7 +67,6 @@ pub enum Fit {
 }
 
 impl Index {
-    /// Its entries.
     pub fn entries(&self) -> &[Entry] {
         self.manifests.as_deref().unwrap_or_default()
     }

@@ -9,20 +9,19 @@
 //! at line feeds, which the value of a record may hold, and refuses an empty
 //! number, which many builders write for directories and links.
 
+mod field;
 mod pax;
 
 use std::io::{self, Read};
 
 use tar::{GnuExtSparseHeader, Header};
 
+pub use self::field::MalformedTar;
+use self::field::{invalid, text};
+
 /// Bytes of the largest name or PAX record that is held.
 const EXTENSION: u64 = 1 << 20;
 const BLOCK: usize = 512;
-
-/// A layer that is not a tar from some entry on.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct MalformedTar(String);
 
 /// Whether reading went well and the tar itself is wrong.
 pub fn is_malformed(error: &io::Error) -> bool {
@@ -34,9 +33,7 @@ pub fn is_malformed(error: &io::Error) -> bool {
 /// What an entry of a layer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A file.
     File,
-    /// A directory.
     Directory,
     /// Another name for a path.
     Symlink,
@@ -46,7 +43,6 @@ pub enum Kind {
     Other,
 }
 
-/// An entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerEntry {
     /// Path from the root, without `/` or `./` in front or `/` behind.
@@ -159,14 +155,6 @@ pub fn plain(path: &str) -> String {
         .filter(|part| !matches!(*part, "" | "."))
         .collect();
     parts.join("/")
-}
-
-fn text(bytes: &[u8]) -> String {
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 /// A number of a header: octal digits among blanks and zeros, or big-endian
@@ -283,10 +271,6 @@ fn fill(reader: &mut dyn Read, block: &mut [u8]) -> io::Result<bool> {
 
 fn cut_off() -> io::Error {
     invalid("it ends in the middle of an entry")
-}
-
-fn invalid(problem: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, MalformedTar(problem.to_owned()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::{invalid, text};
+use super::field::{invalid, text};
 
 /// What the records of one extension header say, as far as it counts here.
 #[derive(Debug, Default, PartialEq, Eq)]

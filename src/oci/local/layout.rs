@@ -44,7 +44,7 @@ impl LayoutDir {
             .ok_or_else(|| no_layout(format!("it has no `{INDEX_NAME}`")))?;
         let index = index::parse(&bytes)
             .map_err(|error| no_layout(error.to_string()))?
-            .ok_or_else(|| no_layout(format!("its `{INDEX_NAME}` is no index")))?;
+            .ok_or_else(|| no_layout(format!("its `{INDEX_NAME}` is not an index")))?;
         Ok(Self {
             dir: dir.to_owned(),
             index,

@@ -1,7 +1,7 @@
 //! Images that are on this machine already: in an OCI image layout, or in the
 //! tar that a container engine saves them to.
 //!
-//! Nothing is believed: whoever takes a blob hashes it, and documents are
+//! Nothing is believed: the caller hashes each blob, and documents are
 //! hashed here. Documents are bounded in size, layers are never held.
 
 mod layout;
@@ -26,7 +26,7 @@ const DOCUMENT_LIMIT: u64 = 8 << 20;
 #[non_exhaustive]
 pub enum LocalError {
     /// A directory that holds something else.
-    #[error("`{}` is no OCI image layout: {problem}", path.display())]
+    #[error("`{}` is not an OCI image layout: {problem}", path.display())]
     NotALayout {
         /// The directory.
         path: PathBuf,
@@ -68,7 +68,6 @@ pub enum LocalError {
     Document {
         /// The document.
         what: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
@@ -107,7 +106,7 @@ pub enum LocalError {
         found: Digest,
     },
     /// Several images have the name.
-    #[error("`{name}` stands for {} images there: {}", found.len(), each(found))]
+    #[error("`{name}` names {} images there: {}", found.len(), each(found))]
     Ambiguous {
         /// The image.
         name: String,
@@ -119,7 +118,6 @@ pub enum LocalError {
     Image {
         /// The image.
         name: String,
-        /// Why.
         #[source]
         source: ImageError,
     },

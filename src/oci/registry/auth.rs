@@ -17,14 +17,13 @@ use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
 use super::Credentials;
+use super::answer::{bounded, refusal};
 use super::challenge::{self, Challenge};
-use super::client::{bounded, refusal};
 use super::credentials::{Login, Looked};
 use super::error::{Refusal, RequestError};
 
 /// Bytes of the longest token that is accepted.
 const TOKEN_LIMIT: u64 = 256 << 10;
-/// Time for a token.
 const TOKEN_TIME: Duration = Duration::from_secs(60);
 
 /// What opens a repository.
@@ -59,13 +58,13 @@ struct Token {
     access_token: Option<SecretString>,
 }
 
-/// What opened each repository so far.
-pub(super) struct Doors {
+/// The access that each repository has granted so far.
+pub(super) struct AccessCache {
     credentials: Credentials,
     opened: Mutex<HashMap<String, Access>>,
 }
 
-impl Doors {
+impl AccessCache {
     pub(super) fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
@@ -81,8 +80,8 @@ impl Doors {
         self.opened.lock().await.get(&repository(image)).cloned()
     }
 
-    /// Gets in by one of the challenges. `refused` did not open the door;
-    /// whoever comes second finds what the first one got.
+    /// Logs in by one of the challenges. `refused` was not accepted;
+    /// the second one finds what the first one got.
     pub(super) async fn open(
         &self,
         http: &reqwest::Client,

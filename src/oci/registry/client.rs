@@ -1,4 +1,4 @@
-//! Requests to registries: logins, patience, and answers that are bounded.
+//! Requests to registries: logins, limits, and answers that are bounded.
 //!
 //! Built on `reqwest` and not on a registry crate: those at hand read a
 //! manifest without a limit, do not tell what `Retry-After` says, and know no
@@ -6,58 +6,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use oci_spec::distribution::Reference;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, RANGE, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
 
-use super::auth::{Access, Doors};
+use super::answer::refusal;
+use super::auth::{Access, AccessCache};
 use super::error::{RegistryError, RequestError};
+use super::options::RequestLimits;
 use super::{Credentials, Options, proxies, tls};
 
-/// Bytes of the longest refusal that is read.
-const REFUSAL_LIMIT: u64 = 16 << 10;
-/// Characters of a refusal that are shown.
-const REFUSAL_SHOWN: usize = 200;
 /// Redirects of one request.
 const REDIRECTS: usize = 5;
-
-/// How much a registry may try it.
-#[derive(Debug, Clone)]
-pub struct Patience {
-    /// Tries without any progress before giving up.
-    pub attempts: u32,
-    /// Wait before the second try; doubles each time, more or less.
-    pub backoff: Duration,
-    /// The longest wait that a registry may ask for.
-    pub longest_wait: Duration,
-    /// For a connection.
-    pub connect: Duration,
-    /// Without a single byte.
-    pub silence: Duration,
-    /// For a manifest or a config, which has a few KiB.
-    pub document: Duration,
-    /// For 64 KiB of a blob.
-    pub trickle: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            attempts: 5,
-            backoff: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(60),
-            connect: Duration::from_secs(15),
-            silence: Duration::from_secs(60),
-            document: Duration::from_secs(60),
-            trickle: Duration::from_secs(300),
-        }
-    }
-}
 
 /// What of a repository is asked for.
 pub(super) enum Wanted<'a> {
@@ -69,17 +31,17 @@ pub(super) struct Client {
     http: reqwest::Client,
     /// Registries without TLS; all of them when it is empty.
     plain: Option<Vec<String>>,
-    doors: Doors,
+    access_cache: AccessCache,
     /// Mirrors that are asked without naming the registry they stand for.
     nameless: Mutex<BTreeSet<String>>,
-    pub(super) patience: Patience,
+    pub(super) limits: RequestLimits,
 }
 
 impl Client {
     pub(super) fn new(options: &Options) -> Result<Self, RegistryError> {
         let mut builder = reqwest::Client::builder()
-            .connect_timeout(options.patience.connect)
-            .read_timeout(options.patience.silence)
+            .connect_timeout(options.limits.connect)
+            .read_timeout(options.limits.silence)
             .redirect(redirects())
             .user_agent(concat!("lfctl/", env!("CARGO_PKG_VERSION")));
         builder = builder.tls_backend_preconfigured(tls::config(&options.authorities)?);
@@ -94,14 +56,14 @@ impl Client {
         Ok(Self {
             http: builder.build().map_err(RegistryError::Client)?,
             plain: options.plain_http.then(|| mirrors.collect()),
-            doors: Doors::new(options.credentials.clone()),
+            access_cache: AccessCache::new(options.credentials.clone()),
             nameless: Mutex::default(),
-            patience: options.patience.clone(),
+            limits: options.limits.clone(),
         })
     }
 
     pub(super) fn credentials(&self) -> &Credentials {
-        self.doors.credentials()
+        self.access_cache.credentials()
     }
 
     /// One request, with a login where the registry wants one. Mirrors of
@@ -142,7 +104,7 @@ impl Client {
         namespace: Option<&str>,
     ) -> Result<Response, RequestError> {
         let url = self.url(image, wanted, namespace)?;
-        let mut access = self.doors.known(image).await;
+        let mut access = self.access_cache.known(image).await;
         let mut response = self.send(&url, wanted, access.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && response.url().host() == url.host() {
             let challenges = response.headers().get_all(WWW_AUTHENTICATE);
@@ -152,7 +114,7 @@ impl Client {
                 .collect();
             let refused = access.take();
             let opened = self
-                .doors
+                .access_cache
                 .open(&self.http, image, &url, &challenges, refused)
                 .await?;
             response = self.send(&url, wanted, Some(&opened)).await?;
@@ -222,13 +184,13 @@ impl Client {
     /// longer each time and never exactly as long as everybody else.
     pub(super) async fn wait(&self, failures: u32, error: &RequestError) {
         let doubled = self
-            .patience
+            .limits
             .backoff
             .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         let jitter = getrandom::u32().unwrap_or_default() % 512;
         let own = doubled.saturating_mul(768 + jitter) / 1024;
         let wait = error.retry_after().map_or(own, |asked| asked.max(own));
-        tokio::time::sleep(wait.min(self.patience.longest_wait)).await;
+        tokio::time::sleep(wait.min(self.limits.longest_wait)).await;
     }
 }
 
@@ -247,84 +209,4 @@ fn redirects() -> Policy {
             attempt.follow()
         }
     })
-}
-
-/// What a refusal says, as far as it fits into a line.
-pub(super) async fn refusal(response: Response) -> RequestError {
-    let status = response.status();
-    let retry_after = retry_after(response.headers());
-    let body = bounded(response, REFUSAL_LIMIT).await.unwrap_or_default();
-    let said = serde_json::from_slice::<serde_json::Value>(&body)
-        .ok()
-        .and_then(|body| {
-            let first = body.get("errors")?.get(0)?;
-            let text = first.get("message").filter(|text| !text.is_null());
-            Some(text.or(first.get("code"))?.as_str()?.to_owned())
-        })
-        .unwrap_or_else(|| plain(&body));
-    let said: String = said
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(REFUSAL_SHOWN)
-        .collect();
-    RequestError::Status {
-        status,
-        message: if said.is_empty() {
-            said
-        } else {
-            format!(": {said}")
-        },
-        login: None,
-        retry_after,
-    }
-}
-
-/// The first line of a refusal that is neither JSON nor a page.
-fn plain(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let is_text = !text.trim_start().starts_with(['<', '{', '[']);
-    let first = text.lines().next().filter(|_| is_text);
-    first.unwrap_or_default().trim().to_owned()
-}
-
-/// A body that has at most `limit` bytes.
-pub(super) async fn bounded(mut response: Response, limit: u64) -> Result<Vec<u8>, RequestError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() as u64 + chunk.len() as u64 > limit {
-            return Err(RequestError::TooLarge(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Seconds or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = rfc2822::parse(text).ok()?;
-    date.timestamp()
-        .duration_since(Timestamp::now())
-        .try_into()
-        .ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_registry_may_ask_for_seconds_or_name_a_date() {
-        let asked = |text: &str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-            retry_after(&headers)
-        };
-        assert_eq!(asked("7"), Some(Duration::from_secs(7)));
-        assert!(asked("Tue, 31 Dec 2999 23:59:59 GMT") > Some(Duration::from_secs(1 << 30)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), None);
-        assert_eq!(asked("soon"), None);
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use super::tls::TlsTrouble;
+use super::tls_error::TlsTrouble;
 use crate::oci::digest::{Digest, ParseDigestError};
 use crate::oci::image::ImageError;
 
@@ -51,7 +51,6 @@ pub enum RegistryError {
     Image {
         /// The image.
         reference: String,
-        /// Why.
         #[source]
         source: Box<ImageError>,
     },
@@ -95,7 +94,6 @@ pub enum RegistryError {
         what: String,
         /// Who was asked.
         registry: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
@@ -119,7 +117,7 @@ pub enum RequestError {
     #[error("{0}")]
     Tls(TlsTrouble),
     /// The address makes no sense.
-    #[error("`{0}` is no address")]
+    #[error("`{0}` is not an address")]
     Address(String),
     /// The answer is a refusal.
     #[error("it answers {status}{message}{}", login_said(login.as_deref()))]
@@ -162,12 +160,11 @@ pub enum RequestError {
     Token {
         /// The token server.
         realm: String,
-        /// Why.
         #[source]
         source: Box<RequestError>,
     },
     /// An answer of the token server that holds no token.
-    #[error("the answer is no token")]
+    #[error("the answer is not a token")]
     NoToken,
     /// Fewer bytes than announced.
     #[error("it ends after {sent} of {size} bytes")]
@@ -199,7 +196,6 @@ pub enum RequestError {
 /// Whom a registry did not let in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// The registry.
     pub registry: String,
     /// The login that it was shown, if it was shown one.
     pub login: Option<String>,

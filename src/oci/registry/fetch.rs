@@ -10,12 +10,55 @@ use reqwest::{Response, StatusCode};
 use tokio::sync::mpsc::Sender;
 
 use super::client::Wanted;
-use super::{Blob, Registry, RegistryError, RequestError};
+use super::{Blob, DOCUMENT_LIMIT, Registry, RegistryError, RequestError};
+use crate::oci::digest::Digest;
 
 /// Bytes that a try has to bring so that it counts as progress.
 const PROGRESS: u64 = 64 << 10;
 
 impl Registry {
+    /// A small blob, such as an image config, whole and verified.
+    pub async fn document(
+        &self,
+        reference: &Reference,
+        digest: Digest,
+        size: u64,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let what = format!("blob {digest} of `{reference}`");
+        if size > DOCUMENT_LIMIT {
+            return Err(RegistryError::TooLarge {
+                what,
+                registry: self.name(reference),
+                limit: DOCUMENT_LIMIT,
+            });
+        }
+        let (sender, mut chunks) = tokio::sync::mpsc::channel::<Bytes>(4);
+        let collect = async {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = chunks.recv().await {
+                bytes.extend_from_slice(&chunk);
+            }
+            bytes
+        };
+        let blob = Blob {
+            digest,
+            size,
+            from: 0,
+        };
+        let fetch = async {
+            let sender = sender;
+            let limit = Some(self.client.limits.document);
+            let sink = Sink {
+                sender: &sender,
+                progress: &|_| {},
+            };
+            self.fetch_within(reference, blob, &sink, limit).await
+        };
+        let (fetched, bytes) = futures_util::future::join(fetch, collect).await;
+        fetched?;
+        self.check(&what, reference, digest, bytes)
+    }
+
     /// Sends the bytes of a blob to `sink`, in order and each once. A broken
     /// connection is taken up again where it broke. The bytes are counted but
     /// not hashed. Ends early and well when nobody takes them.
@@ -96,7 +139,7 @@ impl Registry {
             check_range(said, rest.from)?;
             skip = 0;
         }
-        let mut pace = Pace::of(self.client.patience.trickle);
+        let mut pace = Pace::of(self.client.limits.trickle);
         while let Some(mut chunk) = pace.next(&mut response).await? {
             let known = usize::try_from(skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
             skip -= known as u64;

@@ -32,7 +32,7 @@ impl Mirror {
             .unwrap_or((address.trim_end_matches('/'), ""));
         let is_host = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
         if host.is_empty() || !host.chars().all(is_host) {
-            return Err(format!("`{host}` is no host, such as harbor.lan:8443"));
+            return Err(format!("`{host}` is not a host, such as harbor.lan:8443"));
         }
         let is_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         let is_part = |part: &str| {
@@ -42,7 +42,7 @@ impl Mirror {
             return Err(format!("`{path}` cannot be the beginning of a repository"));
         }
         if registry.is_empty() || registry.contains('/') {
-            return Err(format!("`{registry}` is no registry, such as docker.io"));
+            return Err(format!("`{registry}` is not a registry, such as docker.io"));
         }
         Ok(Self {
             registry: registry.to_owned(),
@@ -120,10 +120,10 @@ mod tests {
             ("http://harbor.lan/proxy", "`docker.io=harbor.lan/proxy`"),
             ("http://harbor.lan", "`--plain-http`"),
             ("https://harbor.lan", "`docker.io=harbor.lan`"),
-            ("", "is no host"),
-            ("/proxy", "is no host"),
-            ("user@harbor.lan", "is no host"),
-            ("harbor.lan?x", "is no host"),
+            ("", "is not a host"),
+            ("/proxy", "is not a host"),
+            ("user@harbor.lan", "is not a host"),
+            ("harbor.lan?x", "is not a host"),
             ("harbor.lan/Proxy", "beginning of a repository"),
             ("harbor.lan/a//b", "beginning of a repository"),
             ("harbor.lan/../b", "beginning of a repository"),

@@ -2,9 +2,10 @@
 //! host, and the only code behind the feature `pull`.
 //!
 //! Nothing a registry says is believed: documents are hashed here, the bytes
-//! of a blob are counted here and hashed by whoever takes them. Nothing it
-//! does lasts for ever: answers are bounded in size, silence in time.
+//! of a blob are counted here and hashed by the caller. Nothing it
+//! does lasts without end: answers are bounded in size, silence in time.
 
+mod answer;
 mod auth;
 mod challenge;
 mod client;
@@ -12,20 +13,21 @@ mod credentials;
 mod error;
 mod fetch;
 mod mirror;
+mod options;
 mod proxies;
 mod tls;
+mod tls_error;
 
-use bytes::Bytes;
 use oci_spec::distribution::Reference;
 
-pub use client::Patience;
-use client::{Client, Wanted, bounded};
+use answer::bounded;
+use client::{Client, Wanted};
 pub use credentials::Credentials;
 pub use error::{Refusal, RegistryError, RequestError};
 pub use mirror::Mirror;
-pub use tls::TlsTrouble;
+pub use options::{Options, RequestLimits};
+pub use tls_error::TlsTrouble;
 
-use self::fetch::Sink;
 use super::digest::Digest;
 use super::image::{Details, ImageError, NotAnImage, config_of, is_web_page};
 use super::index::{self, Fit, Index, Search};
@@ -40,23 +42,6 @@ const ACCEPTED: &[&str] = &[
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
-/// How to reach registries. A proxy is taken from `HTTP_PROXY`, `HTTPS_PROXY`
-/// and `NO_PROXY`.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Registries to be asked instead.
-    pub mirrors: Vec<Mirror>,
-    /// HTTP without TLS: to the mirrors if there are any, else to every
-    /// registry.
-    pub plain_http: bool,
-    /// Logins.
-    pub credentials: Credentials,
-    /// Certificates (PEM) that are trusted besides those of this host.
-    pub authorities: Vec<Vec<u8>>,
-    /// How long to wait and how often to try again.
-    pub patience: Patience,
-}
-
 /// The image manifest behind a reference, for one platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
@@ -69,7 +54,6 @@ pub struct Resolved {
 /// A blob and where to begin in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
-    /// Its digest.
     pub digest: Digest,
     /// Its bytes.
     pub size: u64,
@@ -179,48 +163,6 @@ impl Registry {
         })
     }
 
-    /// A small blob, such as an image config, whole and verified.
-    pub async fn document(
-        &self,
-        reference: &Reference,
-        digest: Digest,
-        size: u64,
-    ) -> Result<Vec<u8>, RegistryError> {
-        let what = format!("blob {digest} of `{reference}`");
-        if size > DOCUMENT_LIMIT {
-            return Err(RegistryError::TooLarge {
-                what,
-                registry: self.name(reference),
-                limit: DOCUMENT_LIMIT,
-            });
-        }
-        let (sender, mut chunks) = tokio::sync::mpsc::channel::<Bytes>(4);
-        let collect = async {
-            let mut bytes = Vec::new();
-            while let Some(chunk) = chunks.recv().await {
-                bytes.extend_from_slice(&chunk);
-            }
-            bytes
-        };
-        let blob = Blob {
-            digest,
-            size,
-            from: 0,
-        };
-        let fetch = async {
-            let sender = sender;
-            let limit = Some(self.client.patience.document);
-            let sink = Sink {
-                sender: &sender,
-                progress: &|_| {},
-            };
-            self.fetch_within(reference, blob, &sink, limit).await
-        };
-        let (fetched, bytes) = futures_util::future::join(fetch, collect).await;
-        fetched?;
-        self.check(&what, reference, digest, bytes)
-    }
-
     fn check(
         &self,
         what: &str,
@@ -251,7 +193,7 @@ impl Registry {
             registry: self.name(reference),
             source,
         })?;
-        let limit = self.client.patience.document;
+        let limit = self.client.limits.document;
         let mut failures = 0;
         let bytes = loop {
             let get = async {
@@ -277,7 +219,7 @@ impl Registry {
 
     /// Waits for the next try, or gives the error back when there is none.
     async fn again(&self, failures: u32, error: RequestError) -> Result<(), RequestError> {
-        if failures >= self.client.patience.attempts || !error.is_transient() {
+        if failures >= self.client.limits.attempts || !error.is_transient() {
             return Err(error);
         }
         self.client.wait(failures, &error).await;

@@ -108,7 +108,6 @@ impl TrustedKey {
         self.key.to_base64()
     }
 
-    /// Its id.
     pub fn id(&self) -> KeyId {
         self.id
     }

@@ -9,10 +9,7 @@ pub enum SecretError {
     Write,
     /// An override differs from a value that data depends on.
     #[error("secret `{name}` must not change after installing: stored data depends on it")]
-    Immutable {
-        /// Its name.
-        name: String,
-    },
+    Immutable { name: String },
     /// The operating system gave no randomness.
     #[error("operating system gave no randomness")]
     Randomness(#[source] getrandom::Error),

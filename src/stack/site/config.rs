@@ -6,9 +6,10 @@ use super::error::{Problem, SiteError};
 use super::model::SiteConfig;
 use super::template::Answers;
 use super::tls::TlsMaterial;
-use super::{read, rules, template};
+use super::{egress, read, rules, template};
 use crate::stack::Stack;
 use crate::stack::secret::{Redactor, Secret, SecretStore};
+use crate::stack::site_key::SiteKey;
 
 impl SiteConfig {
     /// Reads the text of `site.toml` and checks all that does not depend on a
@@ -39,7 +40,9 @@ impl SiteConfig {
     /// What `stack` does not allow: overrides that break a secret's rule, and
     /// variables that the stack sets itself.
     pub fn problems_with(&self, stack: &Stack) -> Vec<Problem> {
-        rules::against_stack(self, stack)
+        let mut problems = rules::against_stack(self, stack);
+        problems.extend(egress::against_stack(self, stack));
+        problems
     }
 
     /// Finds the appliance's secrets, and the values that the operator gave to
@@ -59,21 +62,21 @@ impl SiteConfig {
     }
 
     /// The values behind `${site:KEY}`; those of TLS only with `tls`.
-    pub fn values(&self, tls: Option<&TlsMaterial>) -> BTreeMap<&'static str, Secret> {
+    pub fn values(&self, tls: Option<&TlsMaterial>) -> BTreeMap<SiteKey, Secret> {
         let mut values = BTreeMap::from([
-            ("url", self.url.to_string()),
-            ("scheme", self.url.scheme.to_string()),
-            ("host", self.url.host.clone()),
-            ("admin-email", self.admin.email.clone()),
-            ("admin-name", self.admin.name.clone()),
-            ("organization-id", self.organization.id.clone()),
-            ("organization-name", self.organization.name.clone()),
-            ("project-id", self.project.id.clone()),
-            ("project-name", self.project.name.clone()),
+            (SiteKey::Url, self.url.to_string()),
+            (SiteKey::Scheme, self.url.scheme.to_string()),
+            (SiteKey::Host, self.url.host.clone()),
+            (SiteKey::AdminEmail, self.admin.email.clone()),
+            (SiteKey::AdminName, self.admin.name.clone()),
+            (SiteKey::OrganizationId, self.organization.id.clone()),
+            (SiteKey::OrganizationName, self.organization.name.clone()),
+            (SiteKey::ProjectId, self.project.id.clone()),
+            (SiteKey::ProjectName, self.project.name.clone()),
         ]);
         if let Some(tls) = tls {
-            values.insert("tls-certificate", tls.certificate.clone());
-            values.insert("tls-key", tls.key.expose().to_owned());
+            values.insert(SiteKey::TlsCertificate, tls.certificate.clone());
+            values.insert(SiteKey::TlsKey, tls.key.expose().to_owned());
         }
         values
             .into_iter()

@@ -49,9 +49,8 @@ pub enum SiteError {
     #[error("{}", list(.0))]
     Invalid(Vec<Problem>),
     /// A certificate or key file that the gateway cannot use.
-    #[error("{file} of the gateway {reason}")]
+    #[error("{file} {reason}")]
     Tls {
-        /// `certificate` or `key`.
         file: &'static str,
         /// What is wrong with it.
         reason: &'static str,

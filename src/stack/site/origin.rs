@@ -21,7 +21,6 @@ pub enum Scheme {
 /// without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The scheme.
     pub scheme: Scheme,
     /// Host name or address; an IPv6 address in brackets.
     pub host: String,
@@ -77,7 +76,7 @@ impl Origin {
     pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
         const EXAMPLE: &str = "write it like `https://langfuse.example.com`";
         let url =
-            Url::parse(text).map_err(|error| refuse(format!("is no URL ({error})"), EXAMPLE))?;
+            Url::parse(text).map_err(|error| refuse(format!("is not a URL ({error})"), EXAMPLE))?;
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
@@ -98,14 +97,14 @@ impl Origin {
             .host_str()
             .is_some_and(|host| host.bytes().all(is_plain))
         {
-            return Err(refuse("has a host that is no host name", EXAMPLE));
+            return Err(refuse("has a host that is not a host name", EXAMPLE));
         }
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(refuse("has no host or port", EXAMPLE));
         };
         if matches!(host, "0.0.0.0" | "[::]") || port == 0 {
             return Err(refuse(
-                "is no address that a browser can reach",
+                "is not an address that a browser can reach",
                 "write the name or address of this host as others see it",
             ));
         }

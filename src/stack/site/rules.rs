@@ -31,7 +31,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Refusal> {
     const EXAMPLE: &str = "write address and port, such as `0.0.0.0:3000` or `[::]:443`";
     let address: SocketAddr = text
         .parse()
-        .map_err(|_| refuse("is no address with a port", EXAMPLE))?;
+        .map_err(|_| refuse("is not an address with a port", EXAMPLE))?;
     if address.port() == 0 {
         return Err(refuse("has port 0", EXAMPLE));
     }
@@ -73,7 +73,7 @@ pub(super) fn email(text: &str) -> Result<String, Refusal> {
         Ok(text.to_owned())
     } else {
         Err(refuse(
-            "is no e-mail address that Langfuse accepts",
+            "is not an e-mail address that Langfuse accepts",
             "write it like `admin@example.com`",
         ))
     }
@@ -96,7 +96,7 @@ pub(super) fn id(text: &str) -> Result<String, Refusal> {
         Ok(text.to_owned())
     } else {
         Err(refuse(
-            "is no id",
+            "is not an id",
             "write 1 to 64 letters, digits, `-` or `_`",
         ))
     }
@@ -158,7 +158,8 @@ pub(super) fn within(site: &SiteConfig) -> Vec<Problem> {
     problems
 }
 
-fn refused_variable(name: &str, value: &str) -> Option<Refusal> {
+/// Why no site may set a variable to this value.
+pub(super) fn refused_variable(name: &str, value: &str) -> Option<Refusal> {
     let remove = |reason: &str| Some(refuse(reason, "remove it"));
     let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     if name.to_ascii_uppercase().ends_with("_PROXY") || name == "NODE_USE_ENV_PROXY" {
@@ -170,7 +171,7 @@ fn refused_variable(name: &str, value: &str) -> Option<Refusal> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.bytes().all(legal)
     {
         return Some(refuse(
-            "is no name of a variable",
+            "is not the name of a variable",
             "write capital letters, digits and `_`",
         ));
     }
@@ -180,37 +181,8 @@ fn refused_variable(name: &str, value: &str) -> Option<Refusal> {
     if value.chars().any(char::is_control) {
         return Some(refuse("holds control characters", "write it in one line"));
     }
-    match name {
-        _ if name.starts_with("DD_") => {
-            return remove("configures the Datadog tracer, which sends to another host");
-        }
-        _ if name.starts_with("OTEL_") => {
-            return remove("configures the OpenTelemetry exporter, which sends to another host");
-        }
-        _ if name.starts_with("NEXT_PUBLIC_") => {
-            return remove("is built into the image and has no effect at run time");
-        }
-        _ if name.starts_with("PRISMA_") => {
-            return remove("points the migration away from the engine in the image");
-        }
-        "TZ" => return remove("moves Langfuse out of UTC, and results shift"),
-        "CI" => return remove("changes how Langfuse behaves without saying so"),
-        "LANGFUSE_S3_MEDIA_UPLOAD_INTERNAL_ENDPOINT" => {
-            return remove("does not exist in this release, whatever the manual says");
-        }
-        "REDIS_TLS_CA" | "REDIS_TLS_CERT" | "REDIS_TLS_KEY" => {
-            return Some(refuse(
-                "is not read by Langfuse",
-                format!("write `{name}_PATH`"),
-            ));
-        }
-        "LANGFUSE_IN_APP_AGENT_ENABLED" if value == "true" => {
-            return remove("switches on an agent that calls langfuse.com");
-        }
-        "ENABLE_AWS_CLOUDWATCH_METRIC_PUBLISHING" if value == "true" => {
-            return remove("sends metrics to AWS");
-        }
-        _ => {}
+    if let Some(refusal) = unsupported(name, value) {
+        return Some(refusal);
     }
     if let Some(choices) = choices(name)
         && !choices.contains(&value)
@@ -235,6 +207,41 @@ fn refused_variable(name: &str, value: &str) -> Option<Refusal> {
     }
 }
 
+/// Variables that lead out of the stack or do nothing.
+fn unsupported(name: &str, value: &str) -> Option<Refusal> {
+    let reason = match name {
+        _ if name.starts_with("DD_") => {
+            "configures the Datadog tracer, which sends to another host"
+        }
+        _ if name.starts_with("OTEL_") => {
+            "configures the OpenTelemetry exporter, which sends to another host"
+        }
+        _ if name.starts_with("NEXT_PUBLIC_") => {
+            "is built into the image and has no effect at run time"
+        }
+        _ if name.starts_with("PRISMA_") => {
+            "points the migration away from the engine in the image"
+        }
+        "TZ" => "moves Langfuse out of UTC, and results shift",
+        "CI" => "changes how Langfuse behaves without saying so",
+        "LANGFUSE_S3_MEDIA_UPLOAD_INTERNAL_ENDPOINT" => {
+            "does not exist in this release, whatever the manual says"
+        }
+        "REDIS_TLS_CA" | "REDIS_TLS_CERT" | "REDIS_TLS_KEY" => {
+            return Some(refuse(
+                "is not read by Langfuse",
+                format!("write `{name}_PATH`"),
+            ));
+        }
+        "LANGFUSE_IN_APP_AGENT_ENABLED" if value == "true" => {
+            "switches on an agent that calls langfuse.com"
+        }
+        "ENABLE_AWS_CLOUDWATCH_METRIC_PUBLISHING" if value == "true" => "sends metrics to AWS",
+        _ => return None,
+    };
+    Some(refuse(reason, "remove it"))
+}
+
 /// What depends on the stack definition.
 pub(super) fn against_stack(site: &SiteConfig, stack: &Stack) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -244,7 +251,7 @@ pub(super) fn against_stack(site: &SiteConfig, stack: &Stack) -> Vec<Problem> {
             None => {
                 let known: Vec<_> = stack.secrets.keys().map(String::as_str).collect();
                 Some(refuse(
-                    "is no secret of this release",
+                    "is not a secret of this release",
                     format!("remove it; known are {}", known.join(", ")),
                 ))
             }
@@ -261,7 +268,9 @@ pub(super) fn against_stack(site: &SiteConfig, stack: &Stack) -> Vec<Problem> {
         };
         let computed = stack.service_environment(service);
         for variable in env.keys() {
-            if computed.contains_key(variable.as_str()) && !is_proposal(variable) {
+            let is_set = computed.contains_key(variable.as_str())
+                || service.first_start_env.contains_key(variable);
+            if is_set && !is_proposal(variable) {
                 problems.push(problem(
                     site,
                     format!("{table}.{variable}"),

@@ -24,6 +24,7 @@ pub struct Answers {
 }
 
 /// The file, with a comment for every key, also for those not in use.
+#[expect(clippy::too_many_lines, reason = "one text, as the operator sees it")]
 pub(super) fn write(answers: &Answers) -> String {
     let (mark, certificate, key) = match &answers.tls {
         Some(tls) => (
@@ -74,6 +75,22 @@ name = {organization_name}
 [project]
 id = {project_id}
 name = {project_name}
+
+# Certificates of authorities that only this site knows, for web and worker.
+# [ca]
+# bundle = "/etc/ssl/site-ca.pem"
+
+# What web and worker may reach outside; without an entry, nothing.
+# [[egress]]
+# name = "llm"
+# to = "llm.example.com:443"
+# services = ["web", "worker"]
+# purpose = "LLM gateway"
+
+# After how many days doctor warns of an old backup, or an old drill.
+# [backup]
+# max-age-days = 7
+# max-drill-age-days = 90
 
 # Secrets are made by lfctl. Set one only to adopt an existing installation.
 # [secrets]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::stack::site_key::SiteKey;
 use crate::stack::testing::stack;
 
 const LEAST: &str =
@@ -52,9 +53,9 @@ fn little_is_enough() {
     assert_eq!(site.listen.to_string(), "0.0.0.0:3000");
     assert_eq!(site.organization.id, "default");
     let values = site.values(None);
-    assert_eq!(values["url"].expose(), "http://langfuse.lan:3000");
-    assert_eq!(values["scheme"].expose(), "http");
-    assert_eq!(values["host"].expose(), "langfuse.lan");
+    assert_eq!(values[&SiteKey::Url].expose(), "http://langfuse.lan:3000");
+    assert_eq!(values[&SiteKey::Scheme].expose(), "http");
+    assert_eq!(values[&SiteKey::Host].expose(), "langfuse.lan");
 }
 
 #[test]
@@ -62,9 +63,7 @@ fn every_site_key_has_a_value() {
     let site = SiteConfig::parse(LEAST).unwrap();
     let tls = TlsMaterial::parse("-----BEGIN CERTIFICATE-----", "-----BEGIN PRIVATE KEY-----");
     let values = site.values(Some(&tls.unwrap()));
-    let mut keys: Vec<_> = SITE_KEYS.to_vec();
-    keys.sort_unstable();
-    assert_eq!(values.keys().copied().collect::<Vec<_>>(), keys);
+    assert_eq!(values.into_keys().collect::<Vec<_>>(), SiteKey::ALL);
 }
 
 #[test]
@@ -163,7 +162,7 @@ fn variables_that_break_the_promise_are_refused() {
         ("TZ = \"Europe/Berlin\"", "UTC"),
         ("REDIS_TLS_CA = \"/ca\"", "REDIS_TLS_CA_PATH"),
         ("SMTP_CONNECTION_URL = \"\"", "empty"),
-        ("lower = \"x\"", "no name of a variable"),
+        ("lower = \"x\"", "not the name of a variable"),
         ("AUTH_SESSION_MAX_AGE = \"5\"", "out of range"),
         ("LANGFUSE_IN_APP_AGENT_ENABLED = \"true\"", "langfuse.com"),
         ("LANGFUSE_INIT_ORG_ID = \"x\"", "set by the release"),
@@ -211,7 +210,7 @@ fn overridden_secrets_keep_to_the_rules_of_the_stack() {
         ("secret-key = \"01234567890\"".to_owned(), "sk-lf-"),
         (
             "other = \"01234567890\"".to_owned(),
-            "no secret of this release",
+            "not a secret of this release",
         ),
     ] {
         let problem = problem_of(&format!("[secrets]\n{line}"));
@@ -300,4 +299,26 @@ proptest! {
         let origin = Origin::parse(&format!("{scheme}://{host}:{port}")).unwrap();
         prop_assert_eq!(Origin::parse(&origin.to_string()).unwrap(), origin);
     }
+}
+
+#[test]
+fn a_misspelt_key_is_the_only_problem_that_it_makes() {
+    let least = LEAST.replace("schema = 1\n", "schema = 1\nlisten = \"0.0.0.0:3000\"\n");
+    for (right, wrong, meant) in [
+        ("url =", "ulr =", "url"),
+        ("listen =", "lsten =", "listen"),
+        ("email =", "e-mail =", "email"),
+    ] {
+        let text = least.replace(right, wrong).replace("lan:3000", "lan:4000");
+        let text = if meant == "listen" {
+            text
+        } else {
+            text.replace("4000", "3000")
+        };
+        let problems = problems(&text);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let hint = format!("did you mean `{meant}`?");
+        assert!(problems[0].ends_with(&hint), "{problems:?}");
+    }
+    assert!(problem_of("colour = 1").contains("known here: "));
 }

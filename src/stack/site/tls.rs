@@ -1,8 +1,8 @@
 //! The gateway's certificate and key.
 
-use super::error::SiteError;
 #[cfg(feature = "pull")]
-use super::pair;
+use super::certificate_key;
+use super::error::SiteError;
 use crate::stack::secret::Secret;
 
 /// Content of the files in [`super::TlsFiles`].
@@ -23,20 +23,29 @@ impl TlsMaterial {
     pub fn parse(certificate: &str, key: &str) -> Result<Self, SiteError> {
         let wrong = |file, reason| Err(SiteError::Tls { file, reason });
         if !certificate.contains("-----BEGIN CERTIFICATE-----") {
-            return wrong("certificate", "is not PEM with `BEGIN CERTIFICATE`");
+            return wrong(
+                "certificate of the gateway",
+                "is not PEM with `BEGIN CERTIFICATE`",
+            );
         }
         if certificate.contains("PRIVATE KEY-----") {
-            return wrong("certificate", "also holds a private key; keep them apart");
+            return wrong(
+                "certificate of the gateway",
+                "also holds a private key; keep them apart",
+            );
         }
         if key.contains("ENCRYPTED") {
-            return wrong("key", "has a passphrase; nobody could type it at boot");
+            return wrong(
+                "key of the gateway",
+                "has a passphrase, which nobody can type at boot",
+            );
         }
         if !key.contains("PRIVATE KEY-----") {
-            return wrong("key", "is not PEM with `BEGIN PRIVATE KEY`");
+            return wrong("key of the gateway", "is not PEM with `BEGIN PRIVATE KEY`");
         }
         #[cfg(feature = "pull")]
-        if pair::is_mismatched(certificate, key) {
-            return wrong("key", "is not that of the first certificate");
+        if certificate_key::is_mismatched(certificate, key) {
+            return wrong("key of the gateway", "is not that of the first certificate");
         }
         Ok(Self {
             certificate: with_newline(certificate),

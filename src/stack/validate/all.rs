@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::StackError;
-use super::{langfuse, parts};
+use super::{langfuse, parts, vocabulary};
 use crate::stack::Stack;
 
 /// Checks a stack definition against itself, the keys of the bundle's images
@@ -15,6 +15,7 @@ use crate::stack::Stack;
 pub fn validate(stack: &Stack, images: &BTreeSet<String>) -> Result<(), Vec<StackError>> {
     let mut errors = Vec::new();
     parts::check(stack, images, &mut errors);
+    vocabulary::check(stack, &mut errors);
     langfuse::check(stack, &mut errors);
     if errors.is_empty() {
         Ok(())

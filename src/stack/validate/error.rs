@@ -9,11 +9,9 @@ pub enum StackError {
     /// A name that nothing has.
     #[error("{at} refers to {kind} `{name}`, which does not exist")]
     UnknownReference {
-        /// Where.
         at: String,
         /// Such as `volume`.
         kind: &'static str,
-        /// The name.
         name: String,
     },
     /// Two things of one name.
@@ -21,17 +19,15 @@ pub enum StackError {
     Duplicate {
         /// Such as `service`.
         kind: &'static str,
-        /// The name.
         name: String,
     },
     /// A name that engines or templates do not take.
     #[error(
-        "{kind} `{name}` is no legal name: 1 to {LONGEST_NAME} of a-z, 0-9 and `-`, not at an end"
+        "{kind} `{name}` is not a legal name: use 1 to {LONGEST_NAME} of a-z, 0-9 and `-`, not at an end"
     )]
     IllegalName {
         /// Such as `service`.
         kind: &'static str,
-        /// The name.
         name: String,
     },
     /// A name that lfctl uses itself.
@@ -39,13 +35,11 @@ pub enum StackError {
     ReservedName {
         /// Such as `service`.
         kind: &'static str,
-        /// The name.
         name: String,
     },
     /// A text that does not follow its syntax.
-    #[error("{at} has `{value}`, which is no {expected}")]
+    #[error("{at} has `{value}`, which is not a valid {expected}")]
     Syntax {
-        /// Where.
         at: String,
         /// What stands there.
         value: String,
@@ -54,18 +48,10 @@ pub enum StackError {
     },
     /// A command with a reference: its value would be seen by `ps`.
     #[error("{at} has a reference in `{argument}`; commands are shown by `ps` and must hold none")]
-    ReferenceInCommand {
-        /// Where.
-        at: String,
-        /// The argument.
-        argument: String,
-    },
+    ReferenceInCommand { at: String, argument: String },
     /// A command without a program.
     #[error("{at} is an empty command")]
-    EmptyCommand {
-        /// Where.
-        at: String,
-    },
+    EmptyCommand { at: String },
     /// A volume in two places.
     #[error("volume `{name}` is mounted more than once")]
     MountedTwice {
@@ -81,7 +67,6 @@ pub enum StackError {
     /// A service that needs longer to end than it is given.
     #[error("service `{service}` is killed after {seconds} s and needs at least {least} s")]
     StopTooShort {
-        /// The service.
         service: String,
         /// Given.
         seconds: u64,
@@ -91,9 +76,7 @@ pub enum StackError {
     /// A variable that must have a certain value.
     #[error("{at} must set {variable} to {expected}, found {found}")]
     Variable {
-        /// Where.
         at: String,
-        /// The variable.
         variable: &'static str,
         /// What it must be.
         expected: &'static str,
@@ -102,28 +85,16 @@ pub enum StackError {
     },
     /// A variable that must not be set.
     #[error("{at} must not set {variable}")]
-    ForbiddenVariable {
-        /// Where.
-        at: String,
-        /// The variable.
-        variable: &'static str,
-    },
+    ForbiddenVariable { at: String, variable: &'static str },
     /// A variable on which web and worker disagree.
     #[error("web and worker must agree on {variable}")]
-    NotShared {
-        /// The variable.
-        variable: String,
-    },
+    NotShared { variable: String },
     /// Flags with which a worker of Langfuse 4 exits.
     #[error("the flags of Langfuse 4 contradict each other: {reason}")]
-    IllegalFlags {
-        /// Why.
-        reason: &'static str,
-    },
+    IllegalFlags { reason: &'static str },
     /// Anything else that the topology demands.
     #[error("{at} {reason}")]
     Topology {
-        /// Where.
         at: String,
         /// What is wrong.
         reason: &'static str,

@@ -10,6 +10,7 @@ mod name;
 mod parts;
 #[cfg(test)]
 mod tests;
+mod vocabulary;
 
 pub use all::validate;
 pub use error::StackError;

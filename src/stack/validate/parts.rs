@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{StackError, is_legal_name};
-use crate::stack::JOB;
+use crate::stack::confinement::CAPABILITIES;
 use crate::stack::file::{parse_mode, parse_owner};
-use crate::stack::site::SITE_KEYS;
-use crate::stack::{File, Part, Service, Stack, Template};
+use crate::stack::site_key::SiteKey;
+use crate::stack::template::UNTIL;
+use crate::stack::{Condition, Confinement, EGRESS, File, JOB, Part, Service, Stack, Template};
+
+/// A shell, a server and a health check at once.
+const LEAST_PIDS: u32 = 16;
 
 pub(super) fn check(stack: &Stack, images: &BTreeSet<String>, errors: &mut Vec<StackError>) {
     let checker = Checker { stack, images };
@@ -22,9 +26,10 @@ pub(super) fn check(stack: &Stack, images: &BTreeSet<String>, errors: &mut Vec<S
     checker.image(at, &job.image, errors);
     command(&format!("command of {at}"), &job.command, errors);
     checker.groups(at, &job.env_groups, errors);
+    confinement(at, job.confinement.as_ref(), errors);
     checker.env(at, &job.env, errors);
     for schema in &stack.schemas {
-        let at = format!("schema `{}`", schema.last);
+        let at = format!("schema of {}", schema.kind);
         checker.exists(&at, "service", &schema.service, errors);
         command(&format!("query of {at}"), &schema.query, errors);
         if schema.count == 0 || schema.last.is_empty() {
@@ -43,11 +48,13 @@ fn names(stack: &Stack, errors: &mut Vec<StackError>) {
     let volumes = stack.volumes.iter().map(|volume| volume.name.as_str());
     unique("volume", volumes, errors);
     unique("secret", stack.secrets.keys().map(String::as_str), errors);
-    if stack.service(JOB).is_some() {
-        errors.push(StackError::ReservedName {
-            kind: "service",
-            name: JOB.to_owned(),
-        });
+    for reserved in [JOB, EGRESS] {
+        if stack.service(reserved).is_some() {
+            errors.push(StackError::ReservedName {
+                kind: "service",
+                name: reserved.to_owned(),
+            });
+        }
     }
 }
 
@@ -79,6 +86,7 @@ impl Checker<'_> {
         self.image(&at, &service.image, errors);
         self.groups(&at, &service.env_groups, errors);
         self.env(&at, &service.env, errors);
+        self.env(&at, &service.first_start_env, errors);
         for (what, words) in [
             ("entrypoint", service.entrypoint.as_ref()),
             ("command", service.command.as_ref()),
@@ -94,6 +102,16 @@ impl Checker<'_> {
             syntax(&at, user, "user of the form uid:gid", errors);
         }
         self.files(&at, &service.files, errors);
+        confinement(&at, service.confinement.as_ref(), errors);
+        if let Some(confinement) = &service.confinement {
+            if confinement.read_only && !service.files.is_empty() {
+                topology(&at, "is read-only, so no file can be put into it", errors);
+            }
+            let limit = confinement.memory_limit_mib;
+            if limit.is_some_and(|limit| limit < service.memory_mib) {
+                topology(&at, "is expected to use more memory than it may", errors);
+            }
+        }
         let mut paths = BTreeSet::new();
         let mounted = service.mounts.iter().map(|mount| &mount.path);
         for path in mounted.chain(&service.tmpfs) {
@@ -122,10 +140,7 @@ impl Checker<'_> {
             }
             self.template(&at, &file.content, errors);
             let secret = file.content.is_secret()
-                || file
-                    .content
-                    .parts()
-                    .contains(&Part::Site("tls-key".to_owned()));
+                || file.content.parts().contains(&Part::Site(SiteKey::TlsKey));
             if secret && parse_mode(&file.mode).is_some_and(|mode| mode & 0o077 != 0) {
                 errors.push(StackError::Topology {
                     at: at.clone(),
@@ -134,10 +149,9 @@ impl Checker<'_> {
             }
             // The same path twice is fine only under conditions that exclude
             // each other.
-            let clash = files[..index].iter().any(|earlier| {
-                let both = earlier.when.is_some() && file.when.is_some();
-                earlier.path == file.path && !(both && earlier.when != file.when)
-            });
+            let clash = files[..index]
+                .iter()
+                .any(|earlier| earlier.path == file.path && !exclude(earlier.when, file.when));
             if clash {
                 errors.push(StackError::Duplicate {
                     kind: "file",
@@ -172,10 +186,11 @@ impl Checker<'_> {
     fn template(&self, at: &str, template: &Template, errors: &mut Vec<StackError>) {
         for part in template.parts() {
             match part {
-                Part::Literal(_) => {}
+                Part::Literal(_) | Part::Site(_) => {}
                 Part::Secret(name) => self.exists(at, "secret", name, errors),
-                Part::Site(name) => self.exists(at, "site value", name, errors),
                 Part::Service(name) => self.exists(at, "service", name, errors),
+                Part::Next(name) => self.exists(at, "next service", name, errors),
+                Part::Closed(name) => self.exists(at, "closed value", name, errors),
             }
         }
     }
@@ -185,13 +200,25 @@ impl Checker<'_> {
             "env group" => self.stack.env.contains_key(name),
             "secret" => self.stack.secrets.contains_key(name),
             "service" => self.stack.service(name).is_some(),
-            "site value" => SITE_KEYS.contains(&name),
+            "next service" => self.stack.langfuse.web == name,
+            "closed value" => name == UNTIL,
             _ => self.stack.volumes.iter().any(|volume| volume.name == name),
         };
         if !found {
             unknown(at, kind, name, errors);
         }
     }
+}
+
+fn exclude(one: Option<Condition>, other: Option<Condition>) -> bool {
+    use Condition::{Closed, Open, PlainHttp, Tls};
+    matches!(
+        (one, other),
+        (Some(Tls), Some(PlainHttp))
+            | (Some(PlainHttp), Some(Tls))
+            | (Some(Open), Some(Closed))
+            | (Some(Closed), Some(Open))
+    )
 }
 
 fn mounts(stack: &Stack, errors: &mut Vec<StackError>) {
@@ -220,6 +247,27 @@ fn command(at: &str, words: &[String], errors: &mut Vec<StackError>) {
             argument: argument.clone(),
         });
     }
+}
+
+fn confinement(at: &str, confinement: Option<&Confinement>, errors: &mut Vec<StackError>) {
+    let Some(confinement) = confinement else {
+        return;
+    };
+    for name in &confinement.capabilities {
+        if !CAPABILITIES.contains(&name.as_str()) {
+            unknown(at, "capability", name, errors);
+        }
+    }
+    if confinement.pids < LEAST_PIDS {
+        topology(at, "may have too few processes to start", errors);
+    }
+}
+
+fn topology(at: &str, reason: &'static str, errors: &mut Vec<StackError>) {
+    errors.push(StackError::Topology {
+        at: at.to_owned(),
+        reason,
+    });
 }
 
 fn absolute(at: &str, path: &str, errors: &mut Vec<StackError>) {

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::stack::testing::spec;
-use crate::stack::{Service, Stack, Stage, Template};
+use crate::stack::{Confinement, Service, Stack, Stage, Template};
 
-fn errors_after(change: impl FnOnce(&mut Stack)) -> Vec<String> {
+pub(super) fn errors_after(change: impl FnOnce(&mut Stack)) -> Vec<String> {
     let (mut stack, images) = spec();
     change(&mut stack);
     validate(&stack, &images)
@@ -15,7 +15,7 @@ fn errors_after(change: impl FnOnce(&mut Stack)) -> Vec<String> {
         .collect()
 }
 
-fn service<'a>(stack: &'a mut Stack, name: &str) -> &'a mut Service {
+pub(super) fn service<'a>(stack: &'a mut Stack, name: &str) -> &'a mut Service {
     stack
         .services
         .iter_mut()
@@ -24,7 +24,7 @@ fn service<'a>(stack: &'a mut Stack, name: &str) -> &'a mut Service {
 }
 
 #[track_caller]
-fn complains(change: impl FnOnce(&mut Stack), expected: &str) {
+pub(super) fn complains(change: impl FnOnce(&mut Stack), expected: &str) {
     let errors = errors_after(change);
     assert!(
         errors.iter().any(|error| error.contains(expected)),
@@ -32,7 +32,7 @@ fn complains(change: impl FnOnce(&mut Stack), expected: &str) {
     );
 }
 
-fn literal(text: &str) -> Template {
+pub(super) fn literal(text: &str) -> Template {
     Template::literal(text)
 }
 
@@ -60,7 +60,6 @@ fn references_to_nothing() {
     complains(|s| s.langfuse.gateway = "x".into(), "service `x`");
     complains(|s| s.langfuse.secret_key = "x".into(), "secret `x`");
     for (reference, kind) in [
-        ("${site:x}", "site value `x`"),
         ("${service:x}", "service `x`"),
         ("${secret:x}", "secret `x`"),
     ] {
@@ -77,7 +76,7 @@ fn references_to_nothing() {
 #[test]
 fn names() {
     for bad in ["", "Web", "a_b", "-a", "a-", "a.b", &"a".repeat(31)] {
-        complains(|s| s.services[0].name = bad.into(), "is no legal name");
+        complains(|s| s.services[0].name = bad.into(), "is not a legal name");
     }
     complains(
         |s| s.services[0].name = "migration".into(),
@@ -126,7 +125,13 @@ fn paths_modes_and_owners() {
         "holds a secret",
     );
     complains(
-        |s| service(s, "gateway").files[3].mode = "0444".into(),
+        |s| {
+            let files = &mut service(s, "gateway").files;
+            let key = files
+                .iter_mut()
+                .find(|file| file.path.ends_with("lfctl-tls.key"));
+            key.unwrap().mode = "0444".into();
+        },
         "holds a secret",
     );
     complains(
@@ -135,6 +140,44 @@ fn paths_modes_and_owners() {
             files.push(files[0].clone());
         },
         "file `/etc/nginx/nginx.conf` is defined twice",
+    );
+}
+
+#[test]
+fn confinement() {
+    type Change = fn(&mut Confinement);
+    let cases: &[(&str, Change, &str)] = &[
+        (
+            "web",
+            |c| c.capabilities = vec!["SYS_ADMIN".into()],
+            "capability `SYS_ADMIN`",
+        ),
+        (
+            "web",
+            |c| c.capabilities = vec!["CAP_CHOWN".into()],
+            "capability `CAP_CHOWN`",
+        ),
+        ("web", |c| c.pids = 2, "too few processes"),
+        (
+            "web",
+            |c| c.memory_limit_mib = Some(1),
+            "more memory than it may",
+        ),
+        (
+            "redis",
+            |c| c.read_only = true,
+            "no file can be put into it",
+        ),
+    ];
+    for (name, change, expected) in cases {
+        complains(
+            |s| change(service(s, name).confinement.as_mut().unwrap()),
+            expected,
+        );
+    }
+    complains(
+        |s| s.migration.confinement.as_mut().unwrap().pids = 0,
+        "too few processes",
     );
 }
 

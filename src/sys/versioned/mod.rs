@@ -22,9 +22,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// JSON.
     Json,
-    /// TOML.
     Toml,
 }
 
@@ -122,7 +120,6 @@ pub enum DocumentError {
         VERSION
     )]
     Newer {
-        /// The file.
         file: PathBuf,
         /// Its schema.
         found: u32,
@@ -134,7 +131,6 @@ pub enum DocumentError {
     /// It is not what lfctl wrote.
     #[error("`{}` is damaged", .file.display())]
     Damaged {
-        /// The file.
         file: PathBuf,
         /// What is wrong.
         #[source]

@@ -63,7 +63,7 @@ pub(super) enum ArchiveError {
 /// Where an archive goes. Layers are read straight into it.
 pub(super) trait Sink: Write {
     /// Room for the next bytes; never empty.
-    fn room(&mut self) -> &mut [u8];
+    fn unfilled(&mut self) -> &mut [u8];
 
     /// So many bytes were put there.
     fn add(&mut self, count: usize) -> io::Result<()>;
@@ -146,7 +146,7 @@ impl<'a> Archive<'a> {
                 .and_then(|()| out.write_all(header.as_bytes()))
                 .map_err(ArchiveError::Out)?;
             loop {
-                match reader.read(out.room()) {
+                match reader.read(out.unfilled()) {
                     Ok(0) => break,
                     Ok(count) => out.add(count).map_err(ArchiveError::Out)?,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -263,7 +263,7 @@ pub(super) mod tests {
     }
 
     impl Sink for &mut Memory {
-        fn room(&mut self) -> &mut [u8] {
+        fn unfilled(&mut self) -> &mut [u8] {
             &mut self.room
         }
 

@@ -11,10 +11,11 @@ use super::error::LoadError;
 use super::held::held_chains;
 use super::one::{Loader, Sent};
 use super::order::{Chains, Pending, Start, next};
+use super::progress::{Part, Whole};
 use super::source::ImageSource;
 use super::stream::Ahead;
 use crate::engine::{ContainerEngine, EngineImage, LoadRoute};
-use crate::report::event::{Level, Outcome, Reporter, Step, Unit, notice};
+use crate::report::event::{Level, Reporter, Step, Unit, notice};
 
 /// An image in the engine, not tagged for the operator yet.
 pub(super) struct Brought {
@@ -48,24 +49,35 @@ pub(super) async fn bring_missing<E: ContainerEngine>(
     let Some(first) = pending.first().map(|one| &images[one.index]) else {
         return Ok(());
     };
-    let mut under_way = UnderWay {
-        loader,
-        chains: held_chains(loader, first).await?,
-        pending,
-        running: Vec::new(),
-        behind: Vec::new(),
-        failure: None,
-    };
+    let chains = held_chains(loader, first).await?;
     notice(
         reporter,
         Level::Info,
         "load.route",
         loader.route.explain(loader.facts),
     );
+    let bytes = pending
+        .iter()
+        .map(|one| loader.archive_bytes(&images[one.index], 0));
+    let whole = Whole::start(reporter, pending.len(), bytes.sum());
+    let mut under_way = UnderWay {
+        loader,
+        chains,
+        pending,
+        running: Vec::new(),
+        behind: Vec::new(),
+        failure: None,
+    };
     let mut work = FuturesUnordered::new();
     loop {
         while let Some((index, how)) = under_way.start() {
-            work.push(bring(loader, images, index, how, reporter));
+            work.push(bring(
+                loader,
+                &images[index],
+                index,
+                how,
+                (reporter, &whole),
+            ));
         }
         let Some((index, result)) = work.next().await else {
             break;
@@ -74,7 +86,12 @@ pub(super) async fn bring_missing<E: ContainerEngine>(
             brought[index] = Some(one);
         }
     }
-    under_way.failure.map_or(Ok(()), Err)
+    drop(work);
+    if let Some(failure) = under_way.failure {
+        return Err(failure);
+    }
+    whole.finish();
+    Ok(())
 }
 
 /// Layers to leave out, and what to wait for before the last byte is sent.
@@ -153,20 +170,20 @@ impl<E: ContainerEngine> UnderWay<'_, E> {
 
 async fn bring<E: ContainerEngine>(
     loader: &Loader<'_, E>,
-    images: &[ImageSource],
+    image: &ImageSource,
     index: usize,
     (skip, ahead): How,
-    reporter: &dyn Reporter,
+    (reporter, whole): (&dyn Reporter, &Whole<'_>),
 ) -> (usize, Result<Brought, LoadError>) {
-    let image = &images[index];
     let total = loader.archive_bytes(image, 0);
     let to_send = loader.archive_bytes(image, skip);
     let step = step(reporter, image, Some(to_send));
-    let result = loader.load(image, skip, ahead, &step).await;
+    let part = Part::new(step, whole, total.saturating_sub(to_send));
+    let result = loader.load(image, skip, ahead, &part).await;
     let brought = result.map(|(held, sent)| {
         let left_out = total.saturating_sub(sent.bytes);
         let detail = (left_out > 0).then(|| format!("the engine had {left_out} of {total} bytes"));
-        step.finish(Outcome::Done, detail);
+        part.finish(detail);
         Brought {
             image: held,
             sent: Some(sent),

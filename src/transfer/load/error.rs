@@ -65,7 +65,6 @@ pub enum LoadError {
     Thread {
         /// The image.
         reference: String,
-        /// Why.
         #[source]
         source: io::Error,
     },

@@ -10,7 +10,7 @@ use super::source::{ImageSource, check_source, private_tag};
 use super::tags;
 use crate::engine::{ContainerEngine, EngineFacts};
 use crate::oci::digest::Digest;
-use crate::report::event::{Outcome, Reporter};
+use crate::report::event::{Reporter, StepStatus};
 
 /// An image that is in the engine, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,7 +78,7 @@ pub async fn load_images<E: ContainerEngine>(
         let already_present = one.sent.is_none();
         if already_present {
             let total = Some(load.archive_bytes(image, 0));
-            step(reporter, image, total).finish(Outcome::AlreadyDone, None);
+            step(reporter, image, total).finish(StepStatus::AlreadyDone, None);
         }
         let sent = one.sent.unwrap_or_default();
         done.push(Loaded {

@@ -20,6 +20,7 @@ mod images;
 mod inflate;
 mod one;
 mod order;
+mod progress;
 mod source;
 mod stream;
 mod tags;

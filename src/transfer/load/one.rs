@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::archive::{Archive, Form};
+use super::progress::Part;
 use super::source::{diff_ids, private_tag};
 use super::stream::{Ahead, Broken, stream};
 use super::{ImageSource, LoadError};
 use crate::engine::{ContainerEngine, EngineError, EngineFacts, EngineImage, LoadRoute};
 use crate::oci::digest::Digest;
-use crate::report::event::Step;
 
 /// Time between two progress events.
 const TICK: Duration = Duration::from_millis(100);
@@ -63,11 +63,8 @@ impl<E: ContainerEngine> Loader<'_, E> {
 
     /// The ids under which the engine may hold the image.
     fn ids(&self, image: &ImageSource) -> Vec<Digest> {
-        if self.facts.containerd_store {
-            vec![image.manifest_digest, image.config_digest]
-        } else {
-            vec![image.config_digest]
-        }
+        self.facts
+            .image_ids(image.manifest_digest, image.config_digest)
     }
 
     fn same(&self, image: &ImageSource, found: &EngineImage) -> bool {
@@ -99,7 +96,7 @@ impl<E: ContainerEngine> Loader<'_, E> {
         image: &ImageSource,
         skip: usize,
         ahead: Option<Ahead>,
-        step: &Step<'_>,
+        part: &Part<'_>,
     ) -> Result<(EngineImage, Sent), LoadError> {
         let private = private_tag(&image.reference, &image.config_digest);
         let before = self
@@ -107,14 +104,14 @@ impl<E: ContainerEngine> Loader<'_, E> {
             .image(&private)
             .await
             .map_err(|source| engine_error(image, source))?;
-        let mut result = self.send(image, &private, skip, ahead, step).await;
+        let mut result = self.send(image, &private, skip, ahead, part).await;
         let left_out = &image.layers[..skip];
         let at_hand = left_out
             .iter()
             .all(|layer| !image.absent.contains(&layer.digest));
         if skip > 0 && at_hand && result.as_ref().is_err_and(LoadError::is_refusal) {
             // Somebody pruned in between.
-            result = self.send(image, &private, 0, None, step).await;
+            result = self.send(image, &private, 0, None, part).await;
         }
         let checked = match result {
             Ok(sent) => self.check(image, &private).await.map(|found| (found, sent)),
@@ -133,7 +130,7 @@ impl<E: ContainerEngine> Loader<'_, E> {
         private: &str,
         skip: usize,
         ahead: Option<Ahead>,
-        step: &Step<'_>,
+        part: &Part<'_>,
     ) -> Result<Sent, LoadError> {
         let form = self.form();
         let stream = stream(image, private, form, skip, &self.stop, ahead)?;
@@ -146,7 +143,7 @@ impl<E: ContainerEngine> Loader<'_, E> {
                 _ = tick.tick() => {
                     let sent = stream.sent.load(Ordering::Relaxed);
                     if sent != shown {
-                        step.progress(sent);
+                        part.progress(sent);
                         shown = sent;
                     }
                 }
@@ -170,7 +167,7 @@ impl<E: ContainerEngine> Loader<'_, E> {
         }
         result.map_err(|source| engine_error(image, source))?;
         let bytes = stream.sent.load(Ordering::Relaxed);
-        step.progress(bytes);
+        part.progress(bytes);
         let layers = Archive::new(image, private, form, skip).layers().collect();
         Ok(Sent { bytes, layers })
     }

@@ -198,7 +198,7 @@ impl Write for ChannelWriter {
 }
 
 impl Sink for ChannelWriter {
-    fn room(&mut self) -> &mut [u8] {
+    fn unfilled(&mut self) -> &mut [u8] {
         &mut self.buffer[self.filled..]
     }
 

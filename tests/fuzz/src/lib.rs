@@ -103,7 +103,7 @@ fn json(bytes: &[u8]) -> serde_json::Value {
     serde_json::from_slice(bytes).expect("a document")
 }
 
-/// Opens bytes as a bundle, whoever signed it.
+/// Opens bytes as a bundle, signed by anybody.
 pub fn open(bytes: &[u8]) -> Result<Bundle, OpenError> {
     let file = rustix::fs::memfd_create("bundle", rustix::fs::MemfdFlags::CLOEXEC).expect("memory");
     let mut file = fs_err::File::from_parts(std::fs::File::from(file), "bundle");

@@ -119,6 +119,7 @@ async fn run(rig: &Rig, name: &str, script: &str) -> (i64, String, Duration) {
 
 #[tokio::test]
 #[ignore = "needs an engine"]
+#[expect(clippy::too_many_lines, reason = "one rig for every question")]
 async fn the_inner_network_reaches_siblings_and_nothing_else() {
     let rig = Rig::new().await;
     let image = rig.shell().await;

@@ -117,7 +117,6 @@ fn bundle(key: &SecretKey, layer: FakeLayer) -> Parts {
     let image = FakeImage::with_config(vec![layer], &settings);
     let mut fake = Fake::small().unwrap();
     fake.images.clear();
-    fake.stack.call_home.clear();
     fake.stack.schemas.clear();
     fake.stack.volumes.clear();
     for service in &mut fake.stack.services {

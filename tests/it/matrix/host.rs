@@ -9,7 +9,7 @@ use lfctl::change::plan::Plan;
 use lfctl::change::recover::{self, Recovery};
 use lfctl::change::runner::{Interrupt, Purpose, Runner};
 use lfctl::change::uninstall::{self, Uninstall};
-use lfctl::change::upgrade::{self, Leftovers};
+use lfctl::change::upgrade;
 use lfctl::change::{Blueprint, BringUp, ChangeError, SiteInput, Step, install, observe};
 use lfctl::engine::{ContainerEngine, EngineFacts};
 use lfctl::fake::bundle::{Fake, FakeImage, FakeLayer};
@@ -117,28 +117,7 @@ impl Host {
     /// What `lfctl install` does behind its questions.
     pub(super) async fn install(&self, rig: &Rig) -> Result<Plan<Step>, ChangeError> {
         let facts = self.engine.facts().await?;
-        let before = self.appliance.state()?;
-        let site = rig.site();
-        let mut secrets: SecretStore = self.appliance.secrets()?.unwrap_or_default();
-        secrets
-            .generate_missing(&rig.bundle.stack().secrets)
-            .unwrap();
-        let known = images::known(&self.engine, &rig.bundle, &facts, before.as_ref());
-        let mut change = BringUp {
-            engine: &self.engine,
-            facts: &facts,
-            appliance: &self.appliance,
-            paths: &self.paths,
-            command: "install",
-            bundle: Some(&rig.bundle),
-            bases: &[],
-            target: Blueprint::of_bundle(self.appliance.name(), &rig.bundle, site, known.await?),
-            previous: None,
-            schema_change: SchemaChange::Additive,
-            before,
-            secrets,
-            reporter: &Silent,
-        };
+        let mut change = self.bring_up(rig, &facts).await?;
         let existing = observe::existing(&change).await?;
         assert_eq!(existing.foreign, Vec::<String>::new());
         let observed = observe::observe(&change, &existing).await?;
@@ -147,6 +126,37 @@ impl Host {
             self.run(&plan, &mut change).await?;
         }
         Ok(plan)
+    }
+
+    /// What `lfctl install` works with.
+    pub(super) async fn bring_up<'a>(
+        &'a self,
+        rig: &'a Rig,
+        facts: &'a EngineFacts,
+    ) -> Result<BringUp<'a, FakeEngine>, ChangeError> {
+        let before = self.appliance.state()?;
+        let site = rig.site();
+        let mut secrets: SecretStore = self.appliance.secrets()?.unwrap_or_default();
+        secrets
+            .generate_missing(&rig.bundle.stack().secrets)
+            .unwrap();
+        let known = images::known(&self.engine, &rig.bundle, facts, before.as_ref());
+        Ok(BringUp {
+            engine: &self.engine,
+            facts,
+            appliance: &self.appliance,
+            paths: &self.paths,
+            command: "install",
+            bundle: Some(&rig.bundle),
+            bases: &[],
+            target: Blueprint::of_bundle(self.appliance.name(), &rig.bundle, site, known.await?),
+            previous: None,
+            cold: false,
+            schema_change: SchemaChange::Additive,
+            before,
+            secrets,
+            reporter: &Silent,
+        })
     }
 
     /// What the commands that replace what runs work with.
@@ -183,6 +193,7 @@ impl Host {
             bases: &[],
             target,
             previous: Some(previous),
+            cold: false,
             schema_change: SchemaChange::Additive,
             before: Some(before),
             secrets,
@@ -206,11 +217,9 @@ impl Host {
         }
         let existing = observe::existing(&change).await?;
         let observed = observe::observe(&change, &existing).await?;
-        let previous = change.previous.as_ref().unwrap();
-        let kept = [&previous.images, &change.target.images];
-        let leftovers = Leftovers::of(&previous.stack, &change.target.stack, kept, &[]);
+        let leftovers = change.leftovers()?;
         let plan = match bundle {
-            Some(_) => upgrade::plan(&change.target.stack, &observed, &leftovers),
+            Some(_) => upgrade::plan(&change.target.stack, &observed, &leftovers, None),
             None => upgrade::rollback(&change.target.stack, &observed, &leftovers),
         };
         self.run(&plan, &mut change).await
@@ -224,7 +233,7 @@ impl Host {
         change.target = change.previous.clone().unwrap();
         match recovery {
             Recovery::Nothing => Ok(()),
-            Recovery::ClearUp { plan, previous } => {
+            Recovery::ClearUp { plan, previous, .. } => {
                 change.previous = previous.map(|previous| *previous);
                 self.run(&plan, &mut change).await
             }
@@ -237,6 +246,7 @@ impl Host {
                 };
                 runner.undo_unfinished(&run, &mut change).await
             }
+            Recovery::UndoBackup(run) => panic!("nobody began a backup: {run:?}"),
         }
     }
 

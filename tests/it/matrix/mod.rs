@@ -2,7 +2,10 @@
 //! is done once with its answer lost, and hangs once until lfctl is killed. Each
 //! time the next run reaches the goal, and nothing is left over.
 
+mod apply;
 mod host;
+mod power;
+mod steps;
 
 use lfctl::appliance::state::Status;
 use lfctl::change::ChangeError;

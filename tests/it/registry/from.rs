@@ -158,7 +158,7 @@ fn a_layout_is_not_believed() {
     let images = Images::new("lies");
     let (code, words) = images.refused(&["--from", "oci:nowhere"]);
     assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("is no OCI image layout"), "{words}");
+    assert!(words.contains("is not an OCI image layout"), "{words}");
 
     images.layout("layout");
     let layer = images

@@ -7,7 +7,7 @@ use lfctl::oci::digest::Digest;
 
 use super::{APP, Desk, GATEWAY, app, gateway, lock_of, make, names, options, pushed, spec};
 use crate::support::bundle::{Parts, key};
-use crate::support::room::{PAGE, Small};
+use crate::support::small_disk::{PAGE, SmallDisk};
 
 #[test]
 #[ignore = "needs a registry"]
@@ -207,8 +207,8 @@ fn a_directory_is_no_place_for_a_bundle() {
 }
 
 /// A spec on a filesystem of its own.
-fn spec_on(desk: &Desk, bytes: u64) -> Small {
-    let small = Small::at(desk.path("specs"), bytes);
+fn spec_on(desk: &Desk, bytes: u64) -> SmallDisk {
+    let small = SmallDisk::at(desk.path("specs"), bytes);
     fs_err::copy(desk.path("a.toml"), small.0.join("a.toml")).unwrap();
     small
 }

@@ -4,8 +4,8 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use super::faults::{Asked, answer, answers_of, ok, serve};
 use super::network::{assert_made, assert_refused};
+use super::server::{Asked, answer, answers_of, ok, serve};
 use super::{Desk, app, gateway};
 
 /// A registry with both images that lets `fault` answer first; the requests
@@ -71,7 +71,7 @@ fn a_login_that_cannot_be_used_or_is_refused_is_named() {
     for (entry, words) in [
         (
             serde_json::json!({"auth": "%%%"}),
-            ["is no base64", &config, "docker login"],
+            ["is not base64", &config, "docker login"],
         ),
         (
             serde_json::json!({"username": "robot"}),
@@ -94,7 +94,7 @@ fn a_login_that_cannot_be_used_or_is_refused_is_named() {
         assert_refused(&desk.pull(&address, &[], &[]), &words);
     }
     fs_err::write(desk.path("config.json"), "{\"auths\"").unwrap();
-    let words = ["none is known", &config, "no JSON"];
+    let words = ["none is known", &config, "not JSON"];
     assert_refused(&desk.pull(&address, &[], &[]), &words);
 
     // Somebody may be known and still not be let in.

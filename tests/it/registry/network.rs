@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use lfctl::oci::digest::Digest;
 
-use super::faults::{answer, ok, serve};
+use super::server::{answer, ok, serve};
 use super::{Desk, app, gateway, pushed};
 use crate::support::bundle::run;
 use crate::support::registry::LocalRegistry;

@@ -2,6 +2,7 @@
 //! layouts: what an engine takes is taken, what is no image is called what it
 //! is.
 
+mod migrations;
 mod store;
 
 use std::io::Write;
@@ -12,7 +13,7 @@ use lfctl::oci::digest::Digest;
 use serde_json::{Value, json};
 
 use self::store::Store;
-use super::faults::{ok, serve};
+use super::server::{ok, serve};
 use super::{APP, Desk};
 
 #[track_caller]
@@ -132,6 +133,7 @@ fn what_is_no_image_is_called_what_it_is() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn an_index_is_followed_to_the_image_of_the_platform() {
     let amd = json!({"platform": {"os": "linux", "architecture": "amd64"}});
     let arm = json!({"platform": {"os": "linux", "architecture": "arm64"}});
@@ -220,7 +222,7 @@ fn a_name_that_stands_for_two_images_is_not_decided() {
     for other in [APP, "rehearsal/app:1.0.0"] {
         let refused = desk.create_from(&[(APP, &old), (other, &new)]);
         let words = [
-            &["stands for 2 images", APP],
+            &["names 2 images", APP],
             &digests.each_ref().map(String::as_str)[..],
         ];
         assert_config(&refused, &words.concat());

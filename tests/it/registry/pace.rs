@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lfctl::oci::digest::Digest;
-use lfctl::oci::registry::Patience;
+use lfctl::oci::registry::RequestLimits;
 
 use super::app;
-use super::faults::{answer, faulty, hasty, is_large, ok, patient, pull, refused};
+use super::server::{answer, faulty, hasty, is_large, ok, patient, pull, refused};
 
 /// Sends a body by drops, and what is left of it in the end.
 fn drip(body: &[u8], pause: Duration, drops: usize, stream: &mut TcpStream) {
@@ -57,11 +57,11 @@ fn a_blob_that_comes_by_drops_is_given_up() {
         }
         is_large(asked)
     });
-    let patience = || Patience {
+    let limits = || RequestLimits {
         trickle: Duration::from_secs(1),
         ..patient(2)
     };
-    let text = refused(&address, patience());
+    let text = refused(&address, limits());
     assert!(text.contains("less than 64 KiB within 1 s"), "{text}");
 
     // Nor is one that is only slow: 64 KiB come in time.
@@ -75,7 +75,7 @@ fn a_blob_that_comes_by_drops_is_given_up() {
         }
         is_large(asked)
     });
-    pull(&address, patience()).unwrap();
+    pull(&address, limits()).unwrap();
 }
 
 #[test]

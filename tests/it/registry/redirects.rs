@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use super::faults::{answer, ok, serve};
 use super::network::{assert_made, assert_refused, htpasswd, login, with_tls};
+use super::server::{answer, ok, serve};
 use super::{Desk, app, gateway, pushed};
 
 /// A server that has every blob, under whatever path. Keeps what it was asked

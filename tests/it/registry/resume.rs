@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use lfctl::fake::bundle::{FakeImage, FakeLayer};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::faults::{answer, answers_of, ok, serve};
+use super::server::{answer, answers_of, ok, serve};
 use super::{Desk, gateway};
 use crate::support::bundle::noise;
 

@@ -28,6 +28,7 @@ fn over_tls(open: &LocalRegistry, dir: &Path, name: &str) -> LocalRegistry {
 
 #[test]
 #[ignore = "needs a registry and openssl"]
+#[expect(clippy::too_many_lines, reason = "one registry for every trouble")]
 fn each_trouble_with_tls_has_a_hint_of_its_own() {
     let open = pushed();
     let desk = Desk::new();

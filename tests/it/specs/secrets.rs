@@ -1,7 +1,7 @@
 //! Who gets which secret, and where none may stand.
 
 use lfctl::engine::ContainerSpec;
-use lfctl::render::{Rendered, files_tar};
+use lfctl::render::{Rendered, files_tar, render_first_start};
 
 use super::{Bench, PLAIN, SPECS, bench, shown};
 
@@ -26,7 +26,6 @@ fn each_container_gets_only_the_secrets_it_needs() {
     ];
     let web = [
         "admin-api-key",
-        "admin-password",
         "blob-store-key",
         "clickhouse-password",
         "encryption-key",
@@ -51,6 +50,12 @@ fn each_container_gets_only_the_secrets_it_needs() {
         assert_eq!(of("seaweedfs"), blob_store);
         assert_eq!(of("worker"), shared);
         assert_eq!(of("web"), web);
+        // Until the first user exists.
+        let service = bench.spec.stack.service("web").unwrap();
+        let first = render_first_start(&bench.spec.stack, service, &bench.context()).unwrap();
+        let mut with_password = web.to_vec();
+        with_password.insert(1, "admin-password");
+        assert_eq!(secrets_in(&bench, &first), with_password);
         assert!(of("gateway").is_empty());
         let job = secrets_in(&bench, &bench.job());
         assert_eq!(job, ["clickhouse-password", "postgres-password"]);

@@ -14,7 +14,7 @@ use lfctl::bundle::manifest::Layer;
 use lfctl::engine::docker::Docker;
 use lfctl::engine::{
     ContainerEngine, ContainerSpec, EngineFacts, EngineKind, EngineTarget, NetworkSpec, Owner,
-    Reach,
+    Reach, Resolver,
 };
 use lfctl::oci::digest::Digest;
 use lfctl::report::event::{Event, Reporter, Silent};
@@ -181,6 +181,7 @@ impl Rig {
             } else {
                 Reach::Published
             },
+            bridge: None,
         };
         self.engine.create_network(&spec).await.unwrap();
         name
@@ -197,6 +198,8 @@ impl Rig {
             command: Some(vec![script.to_owned()]),
             env: BTreeMap::new().into(),
             networks: Vec::new(),
+            links: BTreeMap::new(),
+            resolver: Resolver::Nobody,
             mounts: Vec::new(),
             tmpfs: Vec::new(),
             extra_hosts: Vec::new(),
@@ -207,6 +210,7 @@ impl Rig {
             stop_timeout: None,
             restart: false,
             nofile: None,
+            confinement: None,
             config_hash: "hash".to_owned(),
         }
     }

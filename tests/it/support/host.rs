@@ -17,6 +17,10 @@ use lfctl::bundle::spec::BundleSpec;
 use lfctl::engine::EngineKind;
 use lfctl::oci::digest::Digest;
 use lfctl::sys::paths::Paths;
+use serde_json::Value;
+
+use super::island::Island;
+use super::schema;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -36,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) name: String,
     pub(crate) port: u16,
+    /// Where it has an engine and a network of its own.
+    pub(crate) island: Option<Island>,
     _alone: Option<MutexGuard<'static, ()>>,
 }
 
@@ -43,6 +49,14 @@ impl Host {
     /// A host that trusts the rehearsal's key and has a site.toml.
     pub(crate) fn ready() -> Self {
         let host = Self::bare();
+        host.ok(&["trust", "add", &text(&rehearsal().join("keys/release.pub"))]);
+        host
+    }
+
+    /// The same on an island.
+    pub(crate) fn on(island: Island) -> Self {
+        let mut host = Self::new(None);
+        host.island = Some(island);
         host.ok(&["trust", "add", &text(&rehearsal().join("keys/release.pub"))]);
         host
     }
@@ -68,6 +82,7 @@ impl Host {
                 COUNT.fetch_add(1, Ordering::Relaxed)
             ),
             port: listener.local_addr().unwrap().port(),
+            island: None,
             _alone: alone,
         };
         fs::write(host.site(), host.site_text()).unwrap();
@@ -96,14 +111,20 @@ impl Host {
 
     /// lfctl on this host.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lfctl"));
+        let lfctl = env!("CARGO_BIN_EXE_lfctl");
+        let mut command = match &self.island {
+            Some(island) => island.command(lfctl, &[]),
+            None => Command::new(lfctl),
+        };
         command.args(arguments).arg("--root").arg(self.root());
         command.env("NO_COLOR", "1").current_dir(self.dir.path());
         command
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        let output = self.command(arguments).output().unwrap();
+        schema::check(arguments, &output.stdout);
+        output
     }
 
     /// Runs lfctl, which must succeed, and returns its stdout.
@@ -128,6 +149,41 @@ impl Host {
             both(&output)
         );
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Runs a command that changes the appliance, which must do the steps that
+    /// its dry run names, and no others.
+    pub(crate) fn ok_as_planned(&self, arguments: &[&str]) -> String {
+        let plan = self.ok(&[arguments, &["--dry-run", "--json"]].concat());
+        let plan: Vec<Value> = plan
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &Value| line["event"] == "plan")
+            .collect();
+        let [plan] = &plan[..] else {
+            panic!("{arguments:?} prints {} plans", plan.len());
+        };
+        let planned = plan["steps"].as_array().unwrap().iter();
+        let planned: Vec<_> = planned
+            .filter(|step| step["done"] == false)
+            .map(step_of)
+            .collect();
+        let told = self.ok(arguments);
+        let journal = fs::read_to_string(self.state_dir().join("journal.jsonl")).unwrap();
+        let lines: Vec<Value> = journal
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let last = lines
+            .iter()
+            .rposition(|line| line["record"] == "run-begin")
+            .unwrap();
+        let begun = lines[last..]
+            .iter()
+            .filter(|line| line["record"] == "step-begin");
+        let done: Vec<_> = begun.map(|line| step_of(&line["what"])).collect();
+        assert_eq!(done, planned, "lfctl {arguments:?}");
+        told
     }
 
     /// Arguments that install `bundle` here.
@@ -159,6 +215,7 @@ impl Host {
             listen: ([127, 0, 0, 1], self.port).into(),
             schemas: BTreeMap::new(),
             schema_change: lfctl::stack::release::SchemaChange::Additive,
+            backup: None,
             made_by: "install".to_owned(),
             at: jiff::Timestamp::now(),
         };
@@ -175,6 +232,7 @@ impl Host {
                 engine_at: None,
                 holds_data: true,
                 fingerprints: BTreeMap::new(),
+                stopped: std::collections::BTreeSet::new(),
                 updated: jiff::Timestamp::now(),
             },
             stack: spec.stack,
@@ -217,6 +275,16 @@ impl Drop for Host {
             &self.name,
         ]);
     }
+}
+
+/// A step and what it is done to, without the time of day that clients are
+/// told.
+fn step_of(value: &Value) -> String {
+    let mut of = value["of"].clone();
+    if let Value::Object(lead) = &mut of {
+        lead.remove("until");
+    }
+    format!("{} {of}", value["step"].as_str().unwrap())
 }
 
 /// Runs the stock client and returns what it printed.

@@ -1,6 +1,7 @@
 //! A host on the other side of the engine's networks.
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::engine::BUSYBOX;
@@ -16,7 +17,9 @@ pub(crate) struct Outside {
 impl Outside {
     pub(crate) fn new(name: &str) -> Self {
         // 203.0.113.0/24 is set aside for documentation; a /30 of it.
-        let base = std::process::id() % 63 * 4;
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = std::process::id() + MADE.fetch_add(1, Ordering::Relaxed);
+        let base = number % 63 * 4;
         let (here, there) = (
             format!("203.0.113.{}/30", base + 1),
             format!("203.0.113.{}", base + 2),

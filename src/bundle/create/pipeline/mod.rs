@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::CreateError;
-use super::resume::{Marks, back};
+use super::resume::{Marks, read_back};
 use crate::bundle::layout::LayerSlot;
 use crate::oci::digest::Digest;
 use crate::oci::image::Compression;
@@ -69,7 +69,7 @@ pub(super) struct Place {
 /// and passes them on, those that are there already before all others.
 /// Returns their CRC-32, by which it can be seen cheaply that they are still
 /// the ones that were hashed.
-pub(super) fn put(
+pub(super) fn write_layer(
     place: Option<&Place>,
     slot: &LayerSlot,
     mut chunks: Receiver<Bytes>,
@@ -79,7 +79,7 @@ pub(super) fn put(
     let mut sum = Crc::new();
     let mut bytes = 0;
     if let Some(place) = place {
-        back(&place.file, slot, place.there, |chunk| {
+        read_back(&place.file, slot, place.there, |chunk| {
             hasher.update(&chunk);
             sum.update(&chunk);
             let _ = next.blocking_send(chunk.into());
@@ -101,7 +101,7 @@ pub(super) fn put(
                 let synced = place.file.start_sync(slot.offset + begun, bytes - begun);
                 synced.map_err(CreateError::Write)?;
                 begun = bytes;
-                place.marks.note(slot, bytes, &hasher);
+                place.marks.record(slot, bytes, &hasher);
             }
         }
         // Who inflates may have given up. Only the digest over all of it
@@ -132,17 +132,8 @@ pub(super) fn inflate<T>(
     // Inflating and hashing in large pieces takes a fifth less time.
     let mut layer = BufReader::with_capacity(BUFFER, Measured::new(inflated, slot));
     let scanned = scan.map(|scan| scan(&mut layer)).transpose();
-    let (diff_id, unpacked) = layer.into_inner().finish().map_err(|error| {
-        if error.kind() == io::ErrorKind::QuotaExceeded {
-            return CreateError::TooLarge {
-                digest: slot.digest,
-                image: String::new(),
-                limit: LIMIT,
-            };
-        }
-        let problem = format!("it cannot be inflated: {error}");
-        mislabelled(slot, found).unwrap_or_else(|| wrong(slot, problem))
-    })?;
+    let (diff_id, unpacked, ended) = layer.into_inner().finish();
+    ended.map_err(|error| uninflatable(slot, found, diff_id, &error))?;
     if diff_id != slot.diff_id {
         if let Some(error) = mislabelled(slot, found) {
             return Err(error);
@@ -163,6 +154,34 @@ pub(super) fn inflate<T>(
             source,
         })?,
     })
+}
+
+/// The error of a layer of which only `inflated` could be read.
+fn uninflatable(
+    slot: &LayerSlot,
+    found: Option<&'static str>,
+    inflated: Digest,
+    error: &io::Error,
+) -> CreateError {
+    let (digest, image) = (slot.digest, String::new());
+    if error.kind() == io::ErrorKind::QuotaExceeded {
+        let limit = LIMIT;
+        return CreateError::TooLarge {
+            digest,
+            image,
+            limit,
+        };
+    }
+    let problem = error.to_string();
+    if slot.compression == Compression::Gzip && inflated == slot.diff_id {
+        return CreateError::BadEnd {
+            digest,
+            image,
+            problem,
+        };
+    }
+    let problem = format!("it cannot be inflated: {problem}");
+    mislabelled(slot, found).unwrap_or_else(|| wrong(slot, problem))
 }
 
 /// What the first bytes of a layer say that it is.
@@ -265,12 +284,19 @@ impl Measured {
         }
     }
 
-    /// Reads what is left.
-    fn finish(mut self) -> io::Result<(Digest, u64)> {
+    /// Reads what is left. Returns digest and bytes of what could be read, and
+    /// whether that is all.
+    fn finish(mut self) -> (Digest, u64, io::Result<()>) {
         let mut buffer = vec![0; BUFFER];
-        while self.read(&mut buffer)? > 0 {}
+        let ended = loop {
+            match self.read(&mut buffer) {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
         let hashed = Digest::from_bytes(self.hasher.finalize().into());
-        Ok((self.known.unwrap_or(hashed), self.bytes))
+        (self.known.unwrap_or(hashed), self.bytes, ended)
     }
 }
 

@@ -109,6 +109,27 @@ fn a_layer_of_another_kind_than_its_image_says_is_no_forgery() {
 }
 
 #[test]
+fn a_layer_that_ends_oddly_is_no_forgery() {
+    let content = b"some content";
+    let stored = gzip(content);
+    let ends = [
+        [&stored[..], &[0; 1000]].concat(),
+        [&stored[..], b"garbage"].concat(),
+        stored[..stored.len() - 4].to_vec(),
+    ];
+    for stored in ends {
+        let slot = slot(&stored, content, Compression::Gzip);
+        let error = inflated::<()>(&slot, &stored, None).unwrap_err();
+        assert!(matches!(error, CreateError::BadEnd { .. }), "{error}");
+    }
+    // Less than the content is no odd end of it.
+    let cut = &stored[..stored.len() - 12];
+    let slot = slot(cut, content, Compression::Gzip);
+    let error = inflated::<()>(&slot, cut, None).unwrap_err();
+    assert!(matches!(error, CreateError::Layer { .. }), "{error}");
+}
+
+#[test]
 fn a_layer_of_zeros_is_taken_and_spoken_of() {
     let stored = |unpacked| Stored::<()> {
         sum: None,
@@ -129,7 +150,7 @@ fn a_bomb_is_stopped() {
     let decoder = MultiGzDecoder::new(io::Cursor::new(stored));
     let mut layer = Measured::new(Box::new(decoder), &bomb);
     layer.limit = 1 << 20;
-    let error = layer.finish().unwrap_err();
+    let error = layer.finish().2.unwrap_err();
     assert!(error.to_string().contains("grows beyond"), "{error}");
 }
 
@@ -152,7 +173,7 @@ fn a_layer_whose_marks_find_no_room_is_placed_all_the_same() {
         marks: Arc::new(marks),
         there: 0,
     };
-    put(Some(&place), &slot, chunks, &next).unwrap();
+    write_layer(Some(&place), &slot, chunks, &next).unwrap();
     assert!(
         !set.writer().keeps(),
         "nothing says how much of it is there"
@@ -178,7 +199,7 @@ fn bytes_are_placed_and_passed_on_and_a_wrong_digest_is_named() {
             marks: Arc::new(Marks::open(&set, &target, &[], None).unwrap()),
             there: 0,
         };
-        let placed = put(Some(&place), &slot, chunks, &next);
+        let placed = write_layer(Some(&place), &slot, chunks, &next);
         assert_eq!(placed.is_ok(), wanted == b"right");
         assert_eq!(passed.try_recv().unwrap(), b"ri"[..]);
         assert_eq!(passed.try_recv().unwrap(), b"ght"[..]);

@@ -1,4 +1,6 @@
 use super::*;
+use crate::engine::{Container, ContainerState, HealthState};
+use std::collections::BTreeMap;
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> T {
     serde_json::from_str(json).unwrap()
@@ -16,8 +18,9 @@ const INFO: &str = r#"{"Driver":"overlay2","DriverStatus":[["Backing Filesystem"
 #[test]
 fn classic_docker() {
     let facts = facts(
-        parse(VERSION),
-        parse(INFO),
+        &parse(VERSION),
+        &parse(INFO),
+        &Value::Null,
         Path::new("/var/run/docker.sock"),
     );
     assert_eq!(
@@ -30,6 +33,7 @@ fn classic_docker() {
             containerd_store: false,
             rootless: false,
             data_root: "/var/lib/docker".to_owned(),
+            containerd: None,
             os: "linux".to_owned(),
             architecture: "amd64".to_owned(),
             cpus: 2,
@@ -46,7 +50,7 @@ fn containerd_store_rootless_and_proxies() {
     let info = r#"{"Driver":"overlayfs","DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],
         "CgroupVersion":"2","SecurityOptions":["name=seccomp,profile=builtin","name=rootless","name=cgroupns"],
         "HttpProxy":"http://proxy:3128","HttpsProxy":"http://proxy:3129","NoProxy":"localhost"}"#;
-    let facts = facts(parse("{}"), parse(info), Path::new("/s"));
+    let facts = facts(&parse("{}"), &parse(info), &Value::Null, Path::new("/s"));
     assert!(facts.containerd_store);
     assert!(facts.rootless);
     assert_eq!(facts.cgroup_version, "2");
@@ -57,8 +61,16 @@ fn containerd_store_rootless_and_proxies() {
 fn podman_says_so_in_its_components() {
     let version = r#"{"Components":[{"Name":"Podman Engine","Version":"4.3.1","Details":{"APIVersion":"4.3.1"}},
         {"Name":"Conmon","Version":"conmon version 2.1.6"}],"Version":"4.3.1","ApiVersion":"1.41","Arch":"arm64","Os":"linux"}"#;
-    let facts = facts(parse(version), parse("{}"), Path::new("/s"));
+    // 4.3 without root; its `/info` has no word of it.
+    let libpod = r#"{"host":{"arch":"arm64","security":{"rootless":true}},"store":{}}"#;
+    let facts = facts(
+        &parse(version),
+        &parse("{}"),
+        &parse(libpod),
+        Path::new("/s"),
+    );
     assert_eq!(facts.kind, EngineKind::Podman);
+    assert!(facts.rootless);
     assert_eq!(facts.version, "4.3.1");
     assert_eq!(facts.architecture, "arm64");
 }
@@ -92,7 +104,7 @@ const RUNNING: &str = r#"{"Id":"4c0f","Created":"2026-11-23T13:00:00Z","Path":"s
 
 #[test]
 fn a_running_container() {
-    let container = container(parse(RUNNING));
+    let container = container(&parse(RUNNING));
     assert_eq!(
         container,
         Container {
@@ -107,6 +119,7 @@ fn a_running_container() {
             health: Some(HealthState::Unhealthy),
             health_output: Some("refused".to_owned()),
             restarts: 2,
+            restart_policy: Some("unless-stopped".to_owned()),
             exit_code: None,
             oom_killed: false,
             started_at: Some("2026-11-23T13:00:01.5Z".to_owned()),
@@ -124,7 +137,7 @@ fn a_running_container() {
 fn an_ended_container_has_an_exit_code_and_no_pid() {
     let json = r#"{"Id":"1","Name":"job","State":{"Status":"exited","ExitCode":137,"OOMKilled":true,"Pid":0,
         "StartedAt":"2026-11-23T13:00:01Z"}}"#;
-    let container = container(parse(json));
+    let container = container(&parse(json));
     assert_eq!(container.state, ContainerState::Exited);
     assert_eq!(container.exit_code, Some(137));
     assert!(container.oom_killed);
@@ -136,7 +149,7 @@ fn an_ended_container_has_an_exit_code_and_no_pid() {
 fn a_created_container_never_ran() {
     let json = r#"{"Id":"1","Name":"/job","State":{"Status":"created","ExitCode":0,"StartedAt":"0001-01-01T00:00:00Z",
         "Health":{"Status":"none","FailingStreak":0,"Log":null}},"NetworkSettings":{"Ports":null,"Networks":null}}"#;
-    let container = container(parse(json));
+    let container = container(&parse(json));
     assert_eq!(container.state, ContainerState::Created);
     assert_eq!(container.exit_code, None);
     assert_eq!(container.started_at, None);
@@ -145,19 +158,19 @@ fn a_created_container_never_ran() {
 
 #[test]
 fn nothing_at_all_is_still_a_container() {
-    assert_eq!(container(parse("{}")).state, ContainerState::Other);
+    assert_eq!(container(&parse("{}")).state, ContainerState::Other);
 }
 
 #[test]
 fn images_with_and_without_the_algorithm() {
     let json = r#"{"Id":"sha256:aa","RepoTags":["a:1"],"RootFS":{"Type":"layers","Layers":["sha256:bb"]}}"#;
-    let docker = image(parse(json)).unwrap();
+    let docker = image(&parse(json)).unwrap();
     assert_eq!(docker.id, "sha256:aa");
     assert_eq!(docker.diff_ids, ["sha256:bb"]);
     assert_eq!(docker.tags, ["a:1"]);
-    let podman = image(parse(r#"{"Id":"aa","RepoTags":null}"#)).unwrap();
+    let podman = image(&parse(r#"{"Id":"aa","RepoTags":null}"#)).unwrap();
     assert_eq!(podman.id, "sha256:aa");
-    assert_eq!(image(parse("{}")), None);
+    assert_eq!(image(&parse("{}")), None);
 }
 
 #[test]
@@ -175,10 +188,57 @@ fn errors_in_a_load_answer() {
 fn podmans_own_words() {
     let json = r#"{"Id":"1","Name":"a","State":{"Status":"stopped","ExitCode":7,
         "Healthcheck":{"Status":"healthy","FailingStreak":0,"Log":[]}}}"#;
-    let container = container_json(parse(json)).unwrap();
+    let container = container(&parse(json));
     assert_eq!(container.state, ContainerState::Exited);
     assert_eq!(container.exit_code, Some(7));
     assert_eq!(container.health, Some(HealthState::Healthy));
-    let unknown = container_json(parse(r#"{"State":{"Status":"dreaming"}}"#)).unwrap();
-    assert_eq!(unknown.state, ContainerState::Other);
+}
+
+/// Podman 5.8 of a container that has ended; then words that no engine has yet,
+/// and values of other types, wherever lfctl reads.
+#[test]
+fn words_that_nobody_knows_cost_no_answer() {
+    let stopped = r#"{"Id":"1","Name":"a","State":{"Status":"exited","Health":{"Status":"stopped","Log":[]}}}"#;
+    let stopped = container(&parse(stopped));
+    assert_eq!(
+        (stopped.state, stopped.health),
+        (ContainerState::Exited, None)
+    );
+
+    let odd = r#"{"Id":"1","Name":"a","State":{"Status":"running","Pid":"many","ExitCode":null,"OOMKilled":"no",
+          "Health":{"Status":"dreaming","Log":[{"Output":7},{"Output":"zzz"}]}},
+        "HostConfig":{"RestartPolicy":{"Name":"on-tuesdays"},"Isolation":"new","CgroupnsMode":"new","ExtraHosts":{}},
+        "Config":{"Labels":{"io.lfctl.part":"web","number":1},"Env":["A=b",3],"StopTimeout":"soon"},
+        "Mounts":[{"Type":"new"}],"NetworkSettings":{"Ports":{"80/tcp":[{"HostPort":8080}],"x":null},"Networks":[]}}"#;
+    let odd = container(&parse(odd));
+    assert_eq!(odd.state, ContainerState::Running);
+    assert_eq!(odd.health, Some(HealthState::Starting));
+    assert_eq!(odd.health_output.as_deref(), Some("zzz"));
+    assert_eq!(odd.restart_policy.as_deref(), Some("on-tuesdays"));
+    assert_eq!(odd.labels.len(), 1);
+    assert_eq!(*odd.env, ["A=b"]);
+    assert_eq!((odd.pid, odd.stop_timeout), (None, None));
+
+    let dreaming = container(&parse(r#"{"State":{"Status":"dreaming"}}"#));
+    assert_eq!(dreaming.state, ContainerState::Other);
+    let info = r#"{"CgroupDriver":"new","CgroupVersion":"3","Swarm":{"LocalNodeState":"new"},"NCPU":"two"}"#;
+    let odd = facts(&parse("{}"), &parse(info), &Value::Null, Path::new("/s"));
+    assert_eq!((odd.cgroup_version.as_str(), odd.cpus), ("3", 0));
+    let volume = resource(&parse(r#"{"Name":"v","Scope":"galaxy","Labels":null}"#));
+    assert_eq!(volume.name, "v");
+}
+
+#[test]
+fn which_containerd_keeps_the_images() {
+    let info = r#"{"DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],
+        "Containerd":{"Address":"/run/containerd/containerd.sock","Namespaces":{"Containers":"moby"}}}"#;
+    let store = facts(&parse("{}"), &parse(info), &Value::Null, Path::new("/s"));
+    assert_eq!(
+        store.containerd.as_deref(),
+        Some("/run/containerd/containerd.sock")
+    );
+    // Docker's own store keeps no image there, although it runs containers by it.
+    let info = info.replace("driver-type", "x");
+    let classic = facts(&parse("{}"), &parse(&info), &Value::Null, Path::new("/s"));
+    assert_eq!(classic.containerd, None);
 }

@@ -11,7 +11,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use super::{DOCKER_HOSTS, DOCKER_HUB, Login};
+use super::login::{DOCKER_HOSTS, DOCKER_HUB, Login};
 use crate::sys::json::field;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -19,7 +19,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A file of logins.
 #[derive(Clone)]
 pub(super) struct LoginFile {
     /// Its path.
@@ -61,19 +60,19 @@ impl LoginFile {
         } else {
             serde_json::from_str(text).map_err(|error| {
                 format!(
-                    "it is no JSON (line {}, column {})",
+                    "it is not JSON (line {}, column {})",
                     error.line(),
                     error.column()
                 )
             })?
         };
         let Value::Object(config) = value else {
-            return Err("it is no JSON object".to_owned());
+            return Err("it is not a JSON object".to_owned());
         };
         let map = |name: &str| match field(&config, name) {
             None => Ok(Map::new()),
             Some(Value::Object(map)) => Ok(map.clone()),
-            Some(_) => Err(format!("`{name}` in it is no JSON object")),
+            Some(_) => Err(format!("`{name}` in it is not a JSON object")),
         };
         let mut logins = BTreeMap::new();
         for (key, entry) in map("auths")? {
@@ -172,12 +171,12 @@ fn login(entry: &Value) -> Result<Option<Login>, &'static str> {
     let entry = match entry {
         Value::Null => return Ok(None),
         Value::Object(entry) => entry,
-        _ => return Err("it is no JSON object"),
+        _ => return Err("it is not a JSON object"),
     };
     let text = |name: &str| match field(entry, name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err("one of its values is no text"),
+        Some(_) => Err("one of its values is not text"),
     };
     if let Some(token) = text("identitytoken")? {
         return Ok(Some(Login::Identity(token.into())));
@@ -199,7 +198,9 @@ fn login(entry: &Value) -> Result<Option<Login>, &'static str> {
 fn decode(auth: &str) -> Result<Login, &'static str> {
     let mut auth = auth.to_owned();
     auth.retain(|letter| !letter.is_ascii_whitespace());
-    let bytes = BASE64.decode(auth).map_err(|_| "its `auth` is no base64")?;
+    let bytes = BASE64
+        .decode(auth)
+        .map_err(|_| "its `auth` is not base64")?;
     let text = String::from_utf8(bytes).map_err(|_| "its `auth` holds no text")?;
     match text.split_once(':') {
         Some((user, password)) if !user.is_empty() => Ok(Login::Password(

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use super::Login;
+use super::login::Login;
 use crate::sys::text::one_line;
 
 /// The name that says: the secret is an identity token.
@@ -35,7 +35,7 @@ struct Answer {
 /// Why it gives none.
 pub(super) async fn ask(name: &str, registry: &str) -> Result<Option<Login>, String> {
     if name.contains('/') {
-        return Err("that is no name of a helper".to_owned());
+        return Err("that is not a name of a helper".to_owned());
     }
     let asked = tokio::time::timeout(HELPER_TIME, converse(name, registry)).await;
     let (succeeded, output) = asked

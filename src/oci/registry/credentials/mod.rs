@@ -8,38 +8,24 @@
 
 mod file;
 mod helper;
+mod login;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use fs_err as fs;
-use secrecy::SecretString;
 
 use file::LoginFile;
 use helper::ask;
-
-/// How Docker names its own registry in `auths`, and towards helpers.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
-/// Hosts of Docker's own registry.
-const DOCKER_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
-
-/// What a registry may be shown.
-#[derive(Debug, Clone)]
-pub(super) enum Login {
-    /// User name and password.
-    Password(String, SecretString),
-    /// A token that the token server exchanges for another.
-    Identity(SecretString),
-    /// A token that the registry takes as it is.
-    Bearer(SecretString),
-}
+pub(super) use login::Login;
+use login::{DOCKER_HOSTS, DOCKER_HUB};
 
 /// A login, and how to say which it is.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) login: Login,
-    /// Such as "user `a` in `/root/.docker/config.json`".
+    /// Such as "user `a` in `~/.docker/config.json`".
     pub(super) origin: String,
 }
 

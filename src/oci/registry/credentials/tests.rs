@@ -67,12 +67,12 @@ fn entries_are_read_as_dockers_client_reads_them() {
             Ok("user:pass"),
         ),
         (r#"{"auth": "", "identitytoken": ""}"#, Err("")),
-        (r#"{"auth": "not base64!"}"#, Err("no base64")),
+        (r#"{"auth": "not base64!"}"#, Err("not base64")),
         (r#"{"auth": "dXNlcg=="}"#, Err("no user name and password")),
         (r#"{"auth": "OnBhc3M="}"#, Err("no user name and password")),
-        (r#"{"auth": 7}"#, Err("is no text")),
+        (r#"{"auth": 7}"#, Err("is not text")),
         (r#"{"username": "user"}"#, Err("no password")),
-        (r"[]", Err("no JSON object")),
+        (r"[]", Err("not a JSON object")),
     ] {
         let text = format!(r#"{{"auths": {{"r.example": {entry}}}}}"#);
         match (shown(&parse(&text), "r.example", "a"), login) {
@@ -171,7 +171,7 @@ fn a_file_that_cannot_be_read_is_a_problem_and_the_next_one_counts() {
     let problem = problem.unwrap_err();
     let name = bad.display().to_string();
     assert!(
-        problem.contains(&name) && problem.contains("no JSON"),
+        problem.contains(&name) && problem.contains("not JSON"),
         "{problem}"
     );
     assert!(!problem.contains("c2VjcmV0"), "{problem}");

@@ -268,6 +268,7 @@ fn spell(value: &mut Value, change: impl Fn(&str) -> String) {
 }
 
 /// Spellings that are no digest.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn digests(good: &Parts, key: &SecretKey) -> Vec<Case> {
     let values: [(&str, &str, &str, Document, Change); 7] = [
         (

@@ -7,6 +7,7 @@ use crate::support::bundle::Parts;
 const WRONG: &str = "signature of key";
 const MALFORMED: &str = "signature is malformed";
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn signatures(good: &Parts, keys: &Keys) -> Vec<Case> {
     let index = || good.get("index.json").to_vec();
     let text = || String::from_utf8(good.get("index.json.minisig").to_vec()).unwrap();
@@ -110,6 +111,7 @@ pub(super) fn signatures(good: &Parts, keys: &Keys) -> Vec<Case> {
 }
 
 /// One bit in each kind of content.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn flips(good: &Parts) -> Vec<Case> {
     let names = Names::of(good);
     let flip = |name: &str| {

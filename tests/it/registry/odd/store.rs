@@ -10,7 +10,7 @@ use lfctl::oci::archive::blob_name;
 use lfctl::oci::digest::Digest;
 use serde_json::{Value, json};
 
-use super::super::faults::{answer, answers_of, ok, serve};
+use super::super::server::{answer, answers_of, ok, serve};
 use super::super::{Desk, GATEWAY, gateway};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

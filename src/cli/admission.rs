@@ -1,0 +1,91 @@
+//! What a host decides before it uses a bundle: it refuses an older release
+//! and applies what the signer says about keys.
+
+use super::Context;
+use super::failure::Failure;
+use crate::bundle::open::Bundle;
+use crate::host::HostLock;
+use crate::host::audit::NewEntry;
+use crate::host::releases::{Releases, ReleasesError};
+use crate::oci::digest::Digest;
+use crate::report::event::{Level, notice};
+
+/// Rules for accepting a release.
+#[derive(Debug, clap::Args)]
+pub struct AdmissionArgs {
+    /// Take a release that is older than one this host has had; the audit log keeps that
+    #[arg(long)]
+    allow_downgrade: bool,
+}
+
+impl AdmissionArgs {
+    /// Refuses a release that goes back, unless that was asked for. The bundle
+    /// that is `installed` does not: it is what mends its appliance, whatever
+    /// this host has loaded since.
+    pub(super) fn check(
+        &self,
+        context: &Context,
+        bundle: &Bundle,
+        installed: Option<Digest>,
+    ) -> Result<Exceptions, Failure> {
+        let mut exceptions = Exceptions::default();
+        let release = &bundle.manifest().release;
+        if bundle.key_id().is_none() {
+            exceptions.0.push((
+                "insecure-skip-signature",
+                format!("{release} is installed without a check of its signature"),
+            ));
+        }
+        let releases = Releases::load(&context.paths.releases())?;
+        if installed == Some(bundle.digest()) {
+            return Ok(exceptions);
+        }
+        match releases.check(release) {
+            Err(error @ ReleasesError::Older { .. }) if self.allow_downgrade => {
+                notice(
+                    context.reporter.as_ref(),
+                    Level::Warning,
+                    "bundle.downgrade",
+                    format!("taken all the same: {error}"),
+                );
+                exceptions.0.push(("allow-downgrade", error.to_string()));
+            }
+            other => other?,
+        }
+        Ok(exceptions)
+    }
+}
+
+/// What the operator asked for against the rules.
+#[derive(Debug, Default)]
+#[must_use]
+pub(super) struct Exceptions(Vec<(&'static str, String)>);
+
+impl Exceptions {
+    /// Writes them to the audit log: before anything is taken, so that no
+    /// interruption keeps them out of it, and not where nothing will be.
+    pub(super) fn write_down(&self, context: &Context, bundle: &Bundle) -> Result<(), Failure> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let host = HostLock::lock(&context.paths)?;
+        for (command, result) in &self.0 {
+            host.audit(NewEntry {
+                command: (*command).to_owned(),
+                bundle: Some(bundle.digest()),
+                key: Some(signer(bundle)),
+                result: result.clone(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys that signed a bundle, as audit logs name them.
+pub(super) fn signer(bundle: &Bundle) -> String {
+    let keys: Vec<_> = bundle.signers().iter().map(ToString::to_string).collect();
+    match keys.as_slice() {
+        [] => "none".to_owned(),
+        keys => keys.join(" "),
+    }
+}
