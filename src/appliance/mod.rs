@@ -38,11 +38,14 @@ use crate::host::audit::AuditLog;
 use crate::host::lock::Lock;
 use crate::stack::secret::SecretStore;
 use crate::stack::site::SiteConfig;
-use crate::sys::fs::{sync_dir, write_atomically};
+use crate::sys::fs::{read_text, sync_dir, write_atomically};
 use crate::sys::paths::Paths;
 use crate::sys::versioned;
 pub use error::ApplianceError;
 use journal::Journal;
+
+/// Bytes of the largest file that an operator writes.
+pub const TEXT_LIMIT: u64 = 1 << 20;
 
 /// An appliance on this host, installed or about to be.
 #[derive(Debug, Clone)]
@@ -119,7 +122,7 @@ impl Appliance {
 
     /// Takes the lock, or says who holds it.
     pub fn lock(&self) -> Result<Lock, ApplianceError> {
-        Lock::acquire(&self.lock_path(), 0o644)?.map_err(|holder| ApplianceError::Locked {
+        Lock::acquire(&self.lock_path())?.map_err(|holder| ApplianceError::Locked {
             name: self.name.clone(),
             holder,
         })
@@ -209,8 +212,9 @@ impl Appliance {
     }
 }
 
+/// The text of a file of the operator.
 fn read_optional(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
+    match read_text(path, TEXT_LIMIT) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

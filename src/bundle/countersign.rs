@@ -4,7 +4,6 @@
 //! takes it, signs the same `index.json` as its maker did. The bundle stays
 //! as it is: `NAME.tar.KEYID.minisig` lies beside it, in minisign's format.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -12,13 +11,14 @@ use fs_err as fs;
 use super::documents::trusted_comment;
 use super::open::Bundle;
 use super::parts::directory;
-use crate::host::trust::Countersignature;
-use crate::oci::archive::{ArchiveError, open_file};
+use crate::host::trust::{Countersignature, TrustStore};
 use crate::sign::{KeyId, SecretKey, SignError};
+use crate::sys::fs::read_bounded;
 
 /// Bytes of the largest signature file.
 const LIMIT: u64 = 16 << 10;
-/// Signatures that are read.
+/// Signatures that are read of keys which the host does not trust: they count
+/// for nothing, and are named where too few signed.
 const MOST: usize = 64;
 const EXTENSION: &str = ".minisig";
 
@@ -30,11 +30,12 @@ pub fn path_beside(name: &Path, key: KeyId) -> PathBuf {
     path.into()
 }
 
-/// The signatures beside the bundle `name` and in the directories `more`.
-/// What is no file, or larger than a signature, is left out.
-pub fn find(name: &Path, more: &[PathBuf]) -> io::Result<Vec<Countersignature>> {
+/// The signatures beside the bundle `name` and in the directories `more`: all
+/// that name a key of `trusted`, and some others. What is no file, or larger
+/// than a signature, or cannot be read, is left out: it must not hide another.
+pub fn find(name: &Path, more: &[PathBuf], trusted: Option<&TrustStore>) -> Vec<Countersignature> {
     let Some(start) = name.file_name().and_then(|name| name.to_str()) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let mut dirs = vec![directory(name)];
     dirs.extend(more.iter().filter(|dir| **dir != directory(name)).cloned());
@@ -44,36 +45,34 @@ pub fn find(name: &Path, more: &[PathBuf]) -> io::Result<Vec<Countersignature>> 
         let Ok(entries) = fs::read_dir(&dir) else {
             continue;
         };
-        for entry in entries {
-            let path = entry?.path();
-            if is_signature(&path, start) {
-                files.push(path);
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            if let Some(key) = signer(&path, start) {
+                let counts = trusted.is_some_and(|store| store.is_trusted(key));
+                files.push((!counts, path));
             }
         }
     }
     files.sort();
-    files.truncate(MOST);
-    let mut found = Vec::new();
-    for file in files {
-        let opened = match open_file(&file) {
-            Ok((opened, size)) if size <= LIMIT => opened,
-            Ok(_) | Err(ArchiveError::NotAFile(_)) => continue,
-            Err(ArchiveError::Io(error)) => return Err(error),
-            Err(error) => return Err(io::Error::other(error)),
-        };
-        let mut bytes = Vec::new();
-        opened.file().take(LIMIT).read_to_end(&mut bytes)?;
+    let mut others = 0;
+    files.retain(|(is_other, _)| {
+        others += usize::from(*is_other);
+        !is_other || others <= MOST
+    });
+    let read = |file: PathBuf| {
+        let bytes = read_bounded(&file, LIMIT).ok()?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        found.push(Countersignature { file, text });
-    }
-    Ok(found)
+        Some(Countersignature { file, text })
+    };
+    let files = files.into_iter().map(|(_, file)| file);
+    files.filter_map(read).collect()
 }
 
-fn is_signature(path: &Path, bundle: &str) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.and_then(|name| name.strip_prefix(bundle)?.strip_prefix('.'))
-        .and_then(|rest| rest.strip_suffix(EXTENSION))
-        .is_some_and(|id| id.len() == 16 && id.parse::<KeyId>().is_ok())
+/// The key that a file of this name is a signature of.
+fn signer(path: &Path, bundle: &str) -> Option<KeyId> {
+    let name = path.file_name()?.to_str()?;
+    let rest = name.strip_prefix(bundle)?.strip_prefix('.')?;
+    let id = rest.strip_suffix(EXTENSION)?;
+    id.parse().ok().filter(|_| id.len() == 16)
 }
 
 impl Bundle {
@@ -103,11 +102,30 @@ mod tests {
         put(&there, "a.tar.FFFFFFFFFFFFFFFF.minisig", b"\xff");
         fs::create_dir(here.join("a.tar.0000000000000002.minisig")).unwrap();
         let more = [here.clone(), there, dir.path().join("nowhere")];
-        let found = find(&here.join("a.tar"), &more).unwrap();
+        let found = find(&here.join("a.tar"), &more, None);
         let texts: Vec<_> = found.iter().map(|one| one.text.as_str()).collect();
         assert_eq!(texts, ["one", "\u{fffd}"]);
         let key = "0123456789ABCDEF".parse().unwrap();
         assert_eq!(path_beside(&here.join("a.tar"), key), found[0].file);
-        assert!(find(Path::new("a.tar"), &[]).unwrap().is_empty());
+        assert!(find(Path::new("a.tar"), &[], None).is_empty());
+    }
+
+    #[test]
+    fn no_number_of_other_signatures_hides_that_of_a_trusted_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = crate::sign::generate(None).unwrap().public;
+        let store = TrustStore::of([new.clone()]);
+        let bundle = dir.path().join("a.tar");
+        fs::write(path_beside(&bundle, new.id()), "the right one").unwrap();
+        for id in 0..200 {
+            let junk = format!("a.tar.{id:016X}.minisig");
+            fs::write(dir.path().join(junk), "junk").unwrap();
+        }
+        // A link that leads nowhere cannot be read.
+        let broken = dir.path().join("a.tar.0000000000001000.minisig");
+        fs::os::unix::fs::symlink("/nowhere", broken).unwrap();
+        let found = find(&bundle, &[], Some(&store));
+        assert_eq!(found[0].text, "the right one");
+        assert_eq!(found.len(), 1 + MOST);
     }
 }

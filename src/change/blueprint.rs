@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::ChangeError;
 use crate::appliance::generation::{Generation, InstalledImage};
-use crate::appliance::{Appliance, ApplianceError};
+use crate::appliance::{Appliance, ApplianceError, TEXT_LIMIT};
 use crate::bundle::open::Bundle;
 use crate::oci::digest::Digest;
 use crate::render::egress::with_egress;
@@ -14,6 +14,7 @@ use crate::stack::release::Release;
 use crate::stack::secret::SecretStore;
 use crate::stack::site::{CaBundle, SiteConfig, SiteError, TlsMaterial};
 use crate::stack::{Service, Stack};
+use crate::sys::fs::read_text;
 
 /// What the operator decided, read with the files that it names.
 #[derive(Debug, Clone)]
@@ -43,14 +44,14 @@ impl SiteInput {
         let config = SiteConfig::parse_for(&text, stack).map_err(wrong)?;
         let tls = match &config.tls {
             Some(files) => {
-                let certificate = fs_err::read_to_string(&files.certificate)?;
-                let key = fs_err::read_to_string(&files.key)?;
+                let certificate = read_text(&files.certificate, TEXT_LIMIT)?;
+                let key = read_text(&files.key, TEXT_LIMIT)?;
                 Some(TlsMaterial::parse(&certificate, &key).map_err(wrong)?)
             }
             None => None,
         };
         let ca = match &config.ca {
-            Some(file) => Some(CaBundle::parse(&fs_err::read_to_string(file)?).map_err(wrong)?),
+            Some(file) => Some(CaBundle::parse(&read_text(file, TEXT_LIMIT)?).map_err(wrong)?),
             None => None,
         };
         Ok(Self {
@@ -123,7 +124,7 @@ impl Blueprint {
         let text = match appliance.site_of(generation)? {
             Some(text) => text,
             // An lfctl without generations left the one that is in force.
-            None => fs_err::read_to_string(appliance.site_path())?,
+            None => read_text(&appliance.site_path(), TEXT_LIMIT)?,
         };
         let site = SiteInput::parse(&appliance.site_path(), text, &stack)?;
         Ok(Self {

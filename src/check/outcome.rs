@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::facts::Fact;
 use crate::report::finding::{Finding, Remedy, Severity};
+use crate::report::text::visible;
 use crate::stack::secret::Redactor;
 
 /// What a check came to.
@@ -82,7 +83,7 @@ impl Outcome {
             Self::Pass { evidence } | Self::Finding(Finding { evidence, .. }) => evidence,
             Self::NotApplicable { why } | Self::CouldNotCheck { why, .. } => why,
         };
-        *quoted = redactor.redact(quoted);
+        *quoted = visible(&redactor.redact(quoted)).into_owned();
         self
     }
 }

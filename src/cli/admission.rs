@@ -9,6 +9,7 @@ use crate::host::audit::NewEntry;
 use crate::host::releases::{Releases, ReleasesError};
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, notice};
+use crate::sign::TrustedKey;
 
 /// Rules for accepting a release.
 #[derive(Debug, clap::Args)]
@@ -52,6 +53,23 @@ impl AdmissionArgs {
             }
             other => other?,
         }
+        if let Some(seen) = releases.twin(release, bundle.digest()) {
+            let text = format!(
+                "this host has had another bundle of {release} with the same counter ({}): {} at {}; \
+                 this one is {}",
+                release.counter,
+                seen.bundle,
+                seen.at,
+                bundle.digest()
+            );
+            notice(
+                context.reporter.as_ref(),
+                Level::Warning,
+                "bundle.same-counter",
+                format!("{text}\nask the publisher whether both are theirs"),
+            );
+            exceptions.0.push(("same-counter", text));
+        }
         Ok(exceptions)
     }
 }
@@ -62,6 +80,17 @@ impl AdmissionArgs {
 pub(super) struct Exceptions(Vec<(&'static str, String)>);
 
 impl Exceptions {
+    /// Adds that the bundle is believed because of keys that were named for
+    /// this run.
+    pub(super) fn add_named_keys(&mut self, keys: &[TrustedKey]) {
+        if keys.is_empty() {
+            return;
+        }
+        let named: Vec<_> = keys.iter().map(|key| key.id().to_string()).collect();
+        let result = format!("believed with `--trusted-key`: {}", named.join(" "));
+        self.0.push(("trusted-key", result));
+    }
+
     /// Writes them to the audit log: before anything is taken, so that no
     /// interruption keeps them out of it, and not where nothing will be.
     pub(super) fn write_down(&self, context: &Context, bundle: &Bundle) -> Result<(), Failure> {

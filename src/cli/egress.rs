@@ -6,10 +6,11 @@ use serde::Serialize;
 use super::Context;
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
-use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
+use crate::appliance::{Appliance, TEXT_LIMIT};
 use crate::render::egress::{Route, routes};
 use crate::stack::site::{SiteConfig, SiteError};
+use crate::sys::fs::read_text;
 
 /// Subcommands of `lfctl egress`.
 #[derive(Debug, clap::Subcommand)]
@@ -72,7 +73,7 @@ fn running_site(appliance: &Appliance, state: &State) -> Result<SiteConfig, Fail
     let path = appliance.site_path();
     let text = match appliance.site_of(&state.current)? {
         Some(text) => text,
-        None => fs_err::read_to_string(&path)?,
+        None => read_text(&path, TEXT_LIMIT)?,
     };
     let wrong = |source: SiteError| crate::appliance::ApplianceError::Site { path, source };
     Ok(SiteConfig::parse(&text).map_err(wrong)?)

@@ -1,9 +1,7 @@
 //! `lfctl install`: from a bundle to a running, proven stack.
 
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
-
-use fs_err as fs;
 
 use super::admission::AdmissionArgs;
 use super::args::{NameArg, OfflineArg};
@@ -26,6 +24,7 @@ use crate::engine::docker::Docker;
 use crate::host::audit::{self, NewEntry};
 use crate::report::event::{Level, notice};
 use crate::stack::release::SchemaChange;
+use crate::sys::fs::read_bounded;
 use crate::sys::host;
 use crate::transfer::plan as images;
 
@@ -185,9 +184,6 @@ async fn update_check(change: &BringUp<'_, Docker>) -> Result<(), Failure> {
 const SITE_LIMIT: u64 = 1 << 20;
 
 pub(super) fn read_site(path: &Path) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path)?;
-    file.take(SITE_LIMIT + 1).read_to_end(&mut bytes)?;
     let wrong = |why: &str| {
         Failure::new(
             Kind::Config,
@@ -195,9 +191,12 @@ pub(super) fn read_site(path: &Path) -> Result<String, Failure> {
         )
         .hint("`lfctl help site` describes every key")
     };
-    if bytes.len() as u64 > SITE_LIMIT {
-        return Err(wrong("it is larger than 1 MiB"));
-    }
+    let bytes = match read_bounded(path, SITE_LIMIT) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(wrong("it is larger than 1 MiB"));
+        }
+        read => read?,
+    };
     String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text"))
 }
 

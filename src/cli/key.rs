@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::Context;
 use super::failure::{Failure, Kind};
 use super::password::{PasswordArg, read_secret_key};
+use crate::host::trust::KEY_LIMIT;
 use crate::sign::{KeyId, TrustedKey, generate};
-use crate::sys::fs::{with_suffix, write_new};
+use crate::sys::fs::{read_text, with_suffix, write_new};
 
 /// Subcommands of `lfctl key`.
 #[derive(Debug, clap::Subcommand)]
@@ -142,7 +143,7 @@ pub struct ShowArgs {
 
 impl ShowArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
-        let key = match TrustedKey::parse(&fs::read_to_string(&self.file)?) {
+        let key = match TrustedKey::parse(&read_text(&self.file, KEY_LIMIT)?) {
             Ok(key) => key,
             Err(_) => read_secret_key(&self.file, &self.password)?
                 .public()

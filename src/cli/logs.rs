@@ -15,6 +15,7 @@ use super::{Context, appliance_engine};
 use crate::appliance::Appliance;
 use crate::engine::docker::Docker;
 use crate::engine::{Containers, ExecAndLogs, LABEL_PART};
+use crate::report::text::visible;
 use crate::stack::secret::Redactor;
 
 /// Lines of each service that are shown unless more are asked for.
@@ -254,7 +255,7 @@ fn timed(text: &str, service: &str) -> Vec<Line> {
         lines.push(Line {
             at,
             service: service.to_owned(),
-            text: text.to_owned(),
+            text: visible(text).into_owned(),
         });
     }
     lines
@@ -279,8 +280,7 @@ mod tests {
 
     #[test]
     fn lines_are_split_from_their_times() {
-        let text =
-            "2026-03-01T22:00:01.5Z first line\n2026-03-01T23:00:02.25+01:00 second\nno time\n";
+        let text = "2026-03-01T22:00:01.5Z \u{1b}[31mfirst\u{1b}[0m line\n2026-03-01T23:00:02.25+01:00 second\nno time\n";
         let lines = timed(text, "web");
         assert_eq!(lines[0].text, "first line");
         assert_eq!(lines[1].at.to_string(), "2026-03-01T22:00:02.25Z");

@@ -11,9 +11,10 @@ use super::prompt;
 use crate::bundle::countersign;
 use crate::bundle::open::{Bundle, UntrustedBundle};
 use crate::bundle::parts::{EXTENSION, PartError, PartList, Parts, directory, list_of};
-use crate::host::trust::{TrustPolicy, TrustStore};
+use crate::host::trust::{KEY_LIMIT, TrustPolicy, TrustStore};
 use crate::report::event::{Level, notice};
-use crate::sign::TrustedKey;
+use crate::sign::{Signature, TrustedKey};
+use crate::sys::fs::read_text;
 
 /// How much of the parts is looked at when a bundle is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +115,7 @@ impl BundleArg {
             return split.open(depth, context);
         }
         let untrusted = UntrustedBundle::open(&path)?;
-        let beside = countersign::find(&path, &self.parts_in)?;
+        let beside = countersign::find(&path, &self.parts_in, store);
         Ok(match store {
             Some(store) => untrusted.countersigned(beside).verify(store)?,
             None => untrusted.trust_blindly()?,
@@ -211,6 +212,11 @@ impl SignedBundleArgs {
         self.bundle.open_trusting(store.as_ref(), depth, context)
     }
 
+    /// The keys that were named instead of the host's.
+    pub(super) fn named_keys(&self) -> Result<Vec<TrustedKey>, Failure> {
+        self.trust.keys()
+    }
+
     /// Whether a bundle was named, instead of being looked for.
     pub(super) fn is_named(&self) -> bool {
         self.bundle.bundle.is_some()
@@ -239,22 +245,24 @@ impl SignedBundleArgs {
 }
 
 impl TrustArg {
-    /// The store that was named, instead of the host's.
-    /// As many have to sign as ever.
+    /// The keys that were named, instead of the host's: for one run, under
+    /// what the host revoked and asks for.
     pub(super) fn store(&self, context: &Context) -> Result<Option<TrustStore>, Failure> {
         if self.trusted_key.is_empty() {
             return Ok(None);
         }
-        let file = context.paths.trust_policy();
-        let policy = TrustPolicy::load(&file)?;
-        Ok(Some(TrustStore::of(self.keys()?).under(policy, file)))
+        Ok(Some(context.trust_store()?.with_only(self.keys()?)))
     }
 
     /// The keys that were named.
     pub(super) fn keys(&self) -> Result<Vec<TrustedKey>, Failure> {
-        let read = |file| Ok(TrustedKey::parse(&fs::read_to_string(file)?)?);
-        self.trusted_key.iter().map(read).collect()
+        self.trusted_key.iter().map(|file| read_key(file)).collect()
     }
+}
+
+/// The public key in a file that somebody named.
+pub(super) fn read_key(file: &Path) -> Result<TrustedKey, Failure> {
+    Ok(TrustedKey::parse(&read_text(file, KEY_LIMIT)?)?)
 }
 
 /// A bundle that lies in parts.
@@ -270,11 +278,11 @@ impl Split<'_> {
     /// Finds the parts, checks them, and opens the bundle in them.
     fn open(self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
         let reporter = context.reporter.as_ref();
-        let mut parts = self.find(context)?;
+        let (mut parts, signature) = self.find(context)?;
         if depth == Depth::Bytes {
             parts.check(self.store, reporter)?;
         }
-        match self.bundle(&parts) {
+        match self.bundle(&parts, signature.as_ref()) {
             Err(error) if depth == Depth::Head => {
                 // A wrong part tells more than what it made of the bundle.
                 parts.check(self.store, reporter)?;
@@ -284,27 +292,27 @@ impl Split<'_> {
         }
     }
 
-    fn find(&self, context: &Context) -> Result<Parts, Failure> {
-        let (list, _) = PartList::read(&self.list, self.store)?;
+    fn find(&self, context: &Context) -> Result<(Parts, Option<Signature>), Failure> {
+        let (list, signature) = PartList::read(&self.list, self.store)?;
         let mut dirs = self.dirs.clone();
         loop {
             match Parts::find(list.clone(), &self.list, &dirs) {
                 Err(PartError::Missing { names, .. }) if prompt::may_ask(context) => {
                     dirs.extend(prompt::for_parts(&names)?);
                 }
-                found => return Ok(found?),
+                found => return Ok((found?, signature)),
             }
         }
     }
 
-    fn bundle(&self, parts: &Parts) -> Result<Bundle, Failure> {
+    fn bundle(&self, parts: &Parts, signature: Option<&Signature>) -> Result<Bundle, Failure> {
         let untrusted = UntrustedBundle::over(parts.archive()?)?;
-        let beside = countersign::find(&self.list.with_extension(""), &self.dirs)?;
+        let beside = countersign::find(&self.list.with_extension(""), &self.dirs, self.store);
         let bundle = match self.store {
             Some(store) => untrusted.countersigned(beside).verify(store)?,
             None => untrusted.trust_blindly()?,
         };
-        parts.belong_to(bundle.digest())?;
+        parts.belong_to(&bundle, signature)?;
         Ok(bundle)
     }
 }

@@ -7,6 +7,7 @@ pub mod firewall;
 pub mod lock;
 pub mod releases;
 mod shared;
+pub mod statements;
 pub mod systemd;
 pub mod trust;
 

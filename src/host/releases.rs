@@ -95,6 +95,13 @@ impl Releases {
         }
     }
 
+    /// The other bundle of this name and counter that was here. A counter names
+    /// one bundle: the maker counted wrongly, or somebody else has the key.
+    pub fn twin(&self, release: &Release, bundle: Digest) -> Option<&Seen> {
+        let seen = self.by_name.get(&release.name)?;
+        (seen.counter == release.counter && seen.bundle != bundle).then_some(seen)
+    }
+
     /// Whether this release, or a later one of its name, was here.
     pub fn has_seen(&self, release: &Release) -> bool {
         let seen = self.by_name.get(&release.name);
@@ -121,7 +128,7 @@ impl Releases {
         known.by_name.insert(release.name.clone(), seen);
         let mut text = serde_json::to_string_pretty(&known).map_err(io::Error::from)?;
         text.push('\n');
-        write_atomically(path, text.as_bytes(), 0o644)?;
+        write_atomically(path, text.as_bytes(), 0o600)?;
         Ok(())
     }
 }
@@ -130,6 +137,7 @@ impl Releases {
 mod tests {
     use super::*;
     use fs_err as fs;
+    use std::os::unix::fs::PermissionsExt;
 
     fn release(name: &str, counter: u64) -> Release {
         Release {
@@ -164,6 +172,21 @@ mod tests {
         ] {
             check(&taken).unwrap();
         }
+    }
+
+    #[test]
+    fn another_bundle_of_the_same_counter_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("releases.json");
+        let [one, other] = [&b"one"[..], b"other"].map(Digest::of);
+        Releases::record(&path, &release("a", 5), one).unwrap();
+        let known = Releases::load(&path).unwrap();
+        assert_eq!(known.twin(&release("a", 5), other).unwrap().bundle, one);
+        for (name, counter, bundle) in [("a", 5, one), ("a", 6, other), ("b", 5, other)] {
+            assert!(known.twin(&release(name, counter), bundle).is_none());
+        }
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<'a> HostLock<'a> {
         let path = paths.appliances().join(format!("{HOST}.lock"));
         let begun = Instant::now();
         loop {
-            match Lock::acquire(&path, 0o600)? {
+            match Lock::acquire(&path)? {
                 Ok(lock) => return Ok(Self { paths, _lock: lock }),
                 Err(_) if begun.elapsed() < timeout => std::thread::sleep(POLL),
                 Err(holder) => return Err(HostError::Locked { holder }),

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::text::visible;
+
 /// Version of the event stream that `--json` writes.
 pub const SCHEMA: u32 = 1;
 
@@ -248,7 +250,7 @@ pub fn notice(reporter: &dyn Reporter, level: Level, code: &str, text: impl Into
     reporter.event(&Event::Notice {
         level,
         code: code.to_owned(),
-        text: text.into(),
+        text: visible(&text.into()).into_owned(),
     });
 }
 

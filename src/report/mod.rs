@@ -1,6 +1,6 @@
 //! Events, findings and their renderers.
 //!
-//! `event` and `finding` are leaves: values that core code makes. `human`
+//! `event`, `finding` and `text` are leaves: values that core code makes. `human`
 //! shows them to people on stderr, `json` to programs on stdout; only `cli`
 //! names those two.
 
@@ -9,4 +9,5 @@ pub mod finding;
 pub mod human;
 pub mod json;
 mod progress;
+pub mod text;
 mod wrap;

@@ -144,6 +144,12 @@ pub enum SignError {
         files[1].display()
     )]
     TwoFiles { id: KeyId, files: [PathBuf; 2] },
+    /// Others than its owner can change what this host trusts.
+    #[error(
+        "`{}` holds what this host trusts, and other users than its owner can write to it",
+        .0.display()
+    )]
+    Writable(PathBuf),
     /// The secret key is encrypted and no password was given.
     #[error("secret key is protected by a password")]
     PasswordNeeded,

@@ -13,6 +13,10 @@ use super::{KeyId, TrustedKey};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrustStatement {
+    /// Higher in each later statement of the same signer. One in a bundle
+    /// has none: the counter of the release stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<u64>,
     /// Keys to be trusted from now on, as the base64 line that `minisign -P`
     /// takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,6 +61,7 @@ mod tests {
     fn a_key_has_one_spelling() {
         let key = generate(None).unwrap().public;
         let statement = TrustStatement {
+            counter: Some(7),
             introduce: vec![IntroducedKey(key.clone())],
             revoke: vec![key.id()],
         };

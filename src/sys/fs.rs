@@ -8,8 +8,12 @@ use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use tempfile::NamedTempFile;
+
+/// Mode of the directories that lfctl makes.
+const DIRECTORY_MODE: u32 = 0o755;
 
 /// As [`write_atomically`], for a file that must not be there yet.
 ///
@@ -45,7 +49,7 @@ fn written(path: &Path, bytes: &[u8], mode: u32) -> io::Result<NamedTempFile> {
         .map_err(|error| named(&error, "write", path))?;
     // The umask may have taken bits away that the caller asked for.
     file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(mode))
+        .set_permissions(Permissions::from_mode(mode))
         .map_err(|error| named(&error, "set the mode of", path))?;
     Ok(file)
 }
@@ -73,17 +77,42 @@ pub fn directory(path: &Path) -> io::Result<&Path> {
     })
 }
 
-/// The whole content of a file.
+/// The whole content of a file that somebody named.
 ///
 /// # Errors
 ///
-/// The file cannot be read. It has more than `limit` bytes: an error of
-/// [`io::ErrorKind::InvalidData`], and no more than that is read.
+/// The file cannot be read, or is not a regular file: a pipe would block. It
+/// has more than `limit` bytes: an error of [`io::ErrorKind::InvalidData`], and
+/// no more than that is read.
 pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_all(&open_regular(path, OFlags::empty())?, path, limit)
+}
+
+/// As [`read_bounded`], for text.
+///
+/// # Errors
+///
+/// As [`read_bounded`], and what is not UTF-8 is [`io::ErrorKind::InvalidData`].
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    String::from_utf8(read_bounded(path, limit)?).map_err(|_| {
+        let text = format!("`{}` is not UTF-8 text", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })
+}
+
+/// As [`read_bounded`], for a file of lfctl itself: a link in its place leads
+/// to a file of somebody else and is not followed.
+///
+/// # Errors
+///
+/// As [`read_bounded`]; the file is a link.
+pub fn read_own(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_all(&open_regular(path, OFlags::NOFOLLOW)?, path, limit)
+}
+
+fn read_all(file: &fs::File, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -93,13 +122,37 @@ pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As [`read_bounded`]; `None` if there is no such file.
+/// Opens a regular file for reading.
+fn open_regular(path: &Path, flags: OFlags) -> io::Result<fs::File> {
+    // A pipe of this name must not block before it is refused.
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flag_bits(flags | OFlags::NONBLOCK))
+        .open(path)?;
+    regular(file, path)
+}
+
+fn regular(file: fs::File, path: &Path) -> io::Result<fs::File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("`{}` is not a regular file", path.display()),
+    ))
+}
+
+fn flag_bits(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or_default()
+}
+
+/// As [`read_own`]; `None` if there is no such file.
 ///
 /// # Errors
 ///
-/// As [`read_bounded`].
+/// As [`read_own`].
 pub fn read_optional(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    match read_bounded(path, limit) {
+    match read_own(path, limit) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -117,33 +170,28 @@ fn temporary(dir: &Path, mode: u32) -> io::Result<NamedTempFile> {
     make_dirs(dir)?;
     tempfile::Builder::new()
         .prefix(".lfctl-")
-        .permissions(std::fs::Permissions::from_mode(mode))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(dir)
         .map_err(|error| named(&error, "create a file in", dir))
 }
 
 /// Opens a file that nobody but lfctl should have put there, to read and write
-/// it; it is made where it is not there and `create` says so. A link would
+/// it; it is made where it is not there and `create` names a mode. A link would
 /// lead to a file of somebody else.
 ///
 /// # Errors
 ///
 /// It cannot be opened, or is a link, a directory, or no file at all.
-pub fn open_own(path: &Path, create: bool) -> io::Result<fs::File> {
+pub fn open_own(path: &Path, create: Option<u32>) -> io::Result<fs::File> {
     let file = fs::OpenOptions::new()
         .read(true)
         .write(true)
-        .create(create)
+        .create(create.is_some())
         .truncate(false)
-        .custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default())
+        .mode(create.unwrap_or_default())
+        .custom_flags(flag_bits(OFlags::NOFOLLOW))
         .open(path)?;
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("`{}` is not a regular file", path.display()),
-    ))
+    regular(file, path)
 }
 
 /// Whether taking a lock failed because the filesystem has none, as some
@@ -154,12 +202,18 @@ pub fn has_no_locks(error: &io::Error) -> bool {
 }
 
 /// Makes a directory, and those above it that are missing, so that they
-/// survive a power cut.
+/// survive a power cut. Only their owner may write to them, whatever the umask.
 pub fn make_dirs(dir: &Path) -> io::Result<()> {
     let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
     let missing: Vec<_> = dir.ancestors().take_while(is_missing).collect();
-    fs::create_dir_all(dir)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(dir)
+        .map_err(|error| named(&error, "create directory", dir))?;
     for made in missing {
+        // The umask may have taken bits away that others need to look inside.
+        fs::set_permissions(made, Permissions::from_mode(DIRECTORY_MODE))?;
         sync_dir(directory(made)?)?;
     }
     Ok(())
@@ -185,17 +239,23 @@ mod tests {
     fn what_leads_elsewhere_is_not_opened() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        assert!(open_own(&path("a"), false).is_err());
-        open_own(&path("a"), true).unwrap();
-        open_own(&path("a"), false).unwrap();
+        assert!(open_own(&path("a"), None).is_err());
+        open_own(&path("a"), Some(0o600)).unwrap();
+        open_own(&path("a"), None).unwrap();
         fs::os::unix::fs::symlink(path("a"), path("link")).unwrap();
         fs::os::unix::fs::symlink(path("none"), path("broken")).unwrap();
         let fifo = rustix::fs::FileType::Fifo;
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), fifo, mode, 0).unwrap();
         for name in ["link", "broken", "fifo", "."] {
-            assert!(open_own(&path(name), true).is_err(), "{name}");
+            assert!(open_own(&path(name), Some(0o600)).is_err(), "{name}");
+            assert!(read_own(&path(name), 9).is_err(), "{name}");
         }
+        for name in ["broken", "fifo", "."] {
+            assert!(read_bounded(&path(name), 9).is_err(), "{name}");
+        }
+        // One that an operator names may be a link.
+        assert!(read_bounded(&path("link"), 9).unwrap().is_empty());
         assert!(!path("none").exists());
     }
 
@@ -220,6 +280,39 @@ mod tests {
         make_dirs(Path::new("src")).unwrap();
         fs::write(dir.path().join("file"), "").unwrap();
         make_dirs(&dir.path().join("file/a")).unwrap_err();
+    }
+
+    #[test]
+    fn directories_are_writable_for_their_owner_alone_whatever_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        // The umask is that of the whole process: a child has its own.
+        let program = std::env::current_exe().unwrap();
+        let name = "sys::fs::tests::makes_directories_for_another_test";
+        for umask in ["000", "077"] {
+            let script = format!("umask {umask}; exec \"$0\" --exact {name} --ignored");
+            let status = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .arg(&program)
+                .env("LFCTL_TEST_DIR", &deep)
+                .output()
+                .unwrap()
+                .status;
+            assert!(status.success());
+            for one in [&deep, deep.parent().unwrap()] {
+                let mode = fs::metadata(one).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o755, "{umask}");
+            }
+            fs::remove_dir_all(deep.parent().unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    #[ignore = "needs a umask that another test sets"]
+    fn makes_directories_for_another_test() {
+        if let Some(dir) = std::env::var_os("LFCTL_TEST_DIR") {
+            make_dirs(Path::new(&dir)).unwrap();
+        }
     }
 
     #[test]

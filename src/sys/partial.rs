@@ -46,7 +46,7 @@ impl PartialFile {
     /// written, or another process is writing the same file.
     pub fn reopen(target: &Path) -> io::Result<Self> {
         let partial = Self::path_for(target)?;
-        let file = open_own(&partial, true)?;
+        let file = open_own(&partial, Some(0o666))?;
         let lock = rustix::fs::flock(file.file(), FlockOperation::NonBlockingLockExclusive);
         locked(lock, target)?;
         // The one who held the lock may have renamed the file meanwhile.

@@ -64,6 +64,11 @@ impl Paths {
         self.lib.join("releases.json")
     }
 
+    /// `statements.json`: what this host was told of keys.
+    pub fn statements(&self) -> PathBuf {
+        self.lib.join("statements.json")
+    }
+
     /// `site.toml` of an appliance.
     pub fn site(&self, appliance: &str) -> PathBuf {
         self.etc.join(appliance).join("site.toml")

@@ -3,14 +3,16 @@
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use jiff::Timestamp;
 
 use super::error::JournalError;
 use super::format::{self, whole_lines};
 use super::record::{Entry, Record, SCHEMA};
 use super::unfinished::{Unfinished, unfinished};
-use crate::sys::fs::{make_dirs, sync_dir};
+use crate::sys::fs::{make_dirs, open_own, read_own, sync_dir};
+
+/// Bytes of the longest journal: millions of lines.
+const LIMIT: u64 = 1 << 30;
 
 /// The journal of an appliance.
 #[derive(Debug, Clone)]
@@ -42,13 +44,8 @@ impl Journal {
             .ok_or_else(|| io::Error::other("the journal has no directory"))?;
         make_dirs(dir)?;
         let is_new = !self.path.exists();
-        let mut file = fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&self.path)?;
-        let whole = whole_lines(&fs::read(&self.path)?);
+        let mut file = open_own(&self.path, Some(0o600))?;
+        let whole = whole_lines(&read_own(&self.path, LIMIT)?);
         file.set_len(whole)?;
         file.seek(SeekFrom::End(0))?;
         let entry = Entry {
@@ -73,7 +70,7 @@ impl Journal {
     ///
     /// See [`JournalError`].
     pub fn entries(&self) -> Result<Vec<Entry>, JournalError> {
-        match fs::read(&self.path) {
+        match read_own(&self.path, LIMIT) {
             Ok(bytes) => format::parse(&bytes, &self.path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error.into()),

@@ -65,7 +65,7 @@ enum Sink {
 
 impl Sink {
     fn begin(path: &Path, plan: &Plan) -> io::Result<fs::File> {
-        let mut file = open_own(path, true)?;
+        let mut file = open_own(path, Some(0o666))?;
         file.set_len(0)?;
         writeln!(file, "{}", serde_json::to_string(plan)?)?;
         Ok(file)
@@ -220,7 +220,7 @@ fn plan(slots: &[LayerSlot], part_size: Option<u64>) -> Plan {
 /// The marks of this plan; `None` if there are none that can be read.
 fn read(path: &Path, plan: &Plan) -> Option<BTreeMap<Digest, Mark>> {
     let mut text = String::new();
-    let file = open_own(path, false).ok()?;
+    let file = open_own(path, None).ok()?;
     file.take(LIMIT).read_to_string(&mut text).ok()?;
     let mut lines = text.lines();
     let known: Plan = serde_json::from_str(lines.next()?).ok()?;

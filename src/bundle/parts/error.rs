@@ -126,6 +126,19 @@ pub enum PartError {
         /// The bundle in the parts.
         found: Digest,
     },
+    /// The list was signed as something else.
+    #[error(
+        "part list `{}` was signed as `{found}`, the bundle in the parts is `{expected}`",
+        .path.display()
+    )]
+    Comment {
+        /// The list.
+        path: PathBuf,
+        /// The trusted comment of its signature.
+        found: String,
+        /// That of the bundle.
+        expected: String,
+    },
     /// More parts than a list may have.
     #[error("{0} parts are too many; choose a size that makes {MOST} at most")]
     TooMany(u64),

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use fs_err as fs;
 
 use super::{EXTENSION, PartError, PartList, directory, hash};
+use crate::bundle::documents::trusted_comment;
+use crate::bundle::open::Bundle;
 use crate::bundle::workers::{self, Watch};
 use crate::host::trust::TrustStore;
 use crate::oci::archive::{Archive, ArchiveError, open_file};
 use crate::oci::digest::Digest;
 use crate::report::event::{Level, Reporter, Step, StepStatus, Unit, notice};
+use crate::sign::Signature;
 use crate::sys::span::SpanFile;
 
 /// The parts of a bundle, found and open.
@@ -190,15 +193,26 @@ impl Parts {
         Ok(Archive::over(SpanFile::new(files)?, &self.list_path))
     }
 
-    /// Checks that the bundle in the parts is the listed one.
-    pub fn belong_to(&self, index: Digest) -> Result<(), PartError> {
-        if index == self.list.index {
-            Ok(())
-        } else {
-            Err(PartError::OtherBundle {
-                listed: self.list.index,
-                found: index,
-            })
+    /// Checks that the bundle in the parts is the listed one, and that the
+    /// signature over the list says the same of it.
+    pub fn belong_to(
+        &self,
+        bundle: &Bundle,
+        signature: Option<&Signature>,
+    ) -> Result<(), PartError> {
+        let found = bundle.digest();
+        let listed = self.list.index;
+        if found != listed {
+            return Err(PartError::OtherBundle { listed, found });
+        }
+        let expected = self.list.comment(&trusted_comment(bundle.manifest()));
+        match signature.map(Signature::trusted_comment) {
+            Some(found) if found != expected => Err(PartError::Comment {
+                path: self.list_path.clone(),
+                found: found.to_owned(),
+                expected,
+            }),
+            _ => Ok(()),
         }
     }
 }

@@ -9,7 +9,8 @@ use super::{EXTENSION, FORMAT, MOST, PartError};
 use crate::host::trust::TrustStore;
 use crate::oci::archive::{ArchiveError, open_file};
 use crate::oci::digest::Digest;
-use crate::sign::{KeyId, Signature};
+use crate::report::text::visible;
+use crate::sign::Signature;
 
 /// Bytes of the largest list, and of the largest signature over one.
 pub(super) const LIST_LIMIT: u64 = 1 << 20;
@@ -79,17 +80,22 @@ impl PartList {
     }
 
     /// Reads the list at `path`, and checks its signature unless there is no
-    /// store to check it with. Returns the key that signed it as well.
+    /// store to check it with. Returns the signature as well.
     pub fn read(
         path: &Path,
         trusted: Option<&TrustStore>,
-    ) -> Result<(Self, Option<KeyId>), PartError> {
+    ) -> Result<(Self, Option<Signature>), PartError> {
         let bytes = read_small(path, LIST_LIMIT)?;
-        let key = match trusted {
+        let signature = match trusted {
             Some(store) => Some(check_signature(path, &bytes, store)?),
             None => None,
         };
-        Ok((Self::parse(path, &bytes)?, key))
+        Ok((Self::parse(path, &bytes)?, signature))
+    }
+
+    /// Trusted comment of its signature, where that of the bundle is `bundle`.
+    pub(super) fn comment(&self, bundle: &str) -> String {
+        format!("{bundle} parts={}", self.parts.len())
     }
 
     /// File name of a part, counted from 0.
@@ -118,8 +124,8 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
         format!("it has more than {NAME_LIMIT} bytes")
     } else if name.starts_with('.') {
         "it begins with `.`".to_owned()
-    } else if name.contains(|c: char| c == '/' || c.is_control()) {
-        "it holds `/` or a control character".to_owned()
+    } else if name.contains('/') || name.contains(char::is_control) || visible(name) != name {
+        "it holds `/`, a control character, or one that cannot be seen".to_owned()
     } else {
         return Ok(());
     };
@@ -192,7 +198,7 @@ pub fn directory(path: &Path) -> PathBuf {
     }
 }
 
-fn check_signature(path: &Path, bytes: &[u8], store: &TrustStore) -> Result<KeyId, PartError> {
+fn check_signature(path: &Path, bytes: &[u8], store: &TrustStore) -> Result<Signature, PartError> {
     let untrusted = |source| PartError::Untrusted {
         path: path.to_owned(),
         source,
@@ -209,7 +215,8 @@ fn check_signature(path: &Path, bytes: &[u8], store: &TrustStore) -> Result<KeyI
     };
     let text = String::from_utf8_lossy(&signature);
     let signature = Signature::parse(&text).map_err(untrusted)?;
-    store.verify(bytes, &signature).map_err(untrusted)
+    store.verify(bytes, &signature).map_err(untrusted)?;
+    Ok(signature)
 }
 
 fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>, PartError> {

@@ -8,7 +8,7 @@ use crate::bundle::UntrustedBundle;
 use crate::fake::bundle::Fake;
 use crate::host::trust::TrustStore;
 use crate::report::event::Silent;
-use crate::sign::{SecretKey, generate};
+use crate::sign::{SecretKey, Signature, generate};
 
 fn list(size: u64, part_size: u64) -> PartList {
     let count = usize::try_from(size.div_ceil(part_size)).unwrap();
@@ -35,10 +35,11 @@ fn only_lists_that_add_up_are_lists() {
         (300, 100, 0)
     );
     assert_eq!(good.part_name(9), "a.tar.010");
-    let spoilt: [fn(&mut PartList); 11] = [
+    let spoilt: [fn(&mut PartList); 12] = [
         |list| list.format = 0,
         |list| list.name = String::new(),
         |list| list.name = "a\u{1b}[2J.tar".to_owned(),
+        |list| list.name = "a\u{202e}rat.exe".to_owned(),
         |list| list.name = "a".repeat(201),
         |list| list.name = "../a.tar".to_owned(),
         |list| list.name = ".hidden".to_owned(),
@@ -179,15 +180,21 @@ async fn a_bundle_cut_anywhere_reads_the_same() {
         let name = format!("cut-{part_size}.tar");
         let list_path = made.split(&name, part_size).await.unwrap();
         assert!(made.joined(&name) == made.whole, "{part_size}");
-        let (list, key) = PartList::read(&list_path, Some(&made.store())).unwrap();
-        assert_eq!(key, Some(made.key.public().id()));
+        let (list, signature) = PartList::read(&list_path, Some(&made.store())).unwrap();
+        let signature = signature.unwrap();
+        assert_eq!(signature.key_id(), made.key.public().id());
         assert_eq!(list.parts.len() as u64, size.div_ceil(part_size));
         let mut parts = Parts::find(list, &list_path, &[]).unwrap();
         parts.check(Some(&made.store()), &Silent).unwrap();
         let bundle = UntrustedBundle::over(parts.archive().unwrap()).unwrap();
         let bundle = bundle.verify(&made.store()).unwrap();
         bundle.verify_blobs(&Silent).unwrap();
-        parts.belong_to(bundle.digest()).unwrap();
+        parts.belong_to(&bundle, Some(&signature)).unwrap();
+        let list = fs::read(&list_path).unwrap();
+        let other = made.key.sign(&list, "name=other version=1.0.0").unwrap();
+        let other = Signature::parse(&other).unwrap();
+        let error = parts.belong_to(&bundle, Some(&other)).unwrap_err();
+        assert!(matches!(error, PartError::Comment { .. }), "{error}");
     }
     let error = made.split("many.tar", 10).await.unwrap_err();
     assert!(matches!(error, PartError::TooMany(_)), "{error}");

@@ -200,7 +200,7 @@ impl PartWriter {
         bytes.push(b'\n');
         let path = list_path(&self.options.target);
         PartList::parse(&path, &bytes)?;
-        let comment = format!("{comment} parts={count}");
+        let comment = list.comment(comment);
         let signature = key.sign(&bytes, &comment).map_err(PartError::Sign)?;
         let signature = nameless(&signature_path(&path), signature.as_bytes())?;
         let listed = nameless(&path, &bytes)?;

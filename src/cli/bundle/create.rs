@@ -17,7 +17,7 @@ use crate::bundle::pins;
 use crate::bundle::spec::{BundleSpec, SpecError};
 use crate::cli::Context;
 use crate::cli::failure::{Failure, Kind};
-use crate::cli::open::{BundleArg, Depth};
+use crate::cli::open::{BundleArg, Depth, read_key};
 use crate::cli::password::{PasswordArg, read_secret_key};
 use crate::cli::signal::{outlive_size_limit, unless_asked_to_stop};
 use crate::engine::EngineTarget;
@@ -25,9 +25,14 @@ use crate::engine::docker::Docker;
 use crate::host::trust::TrustStore;
 use crate::oci::registry::{self, Credentials, Mirror, RequestLimits};
 use crate::report::event::{Level, notice};
-use crate::sign::{SecretKey, TrustedKey};
-use crate::sys::fs::{check_replaceable, directory, has_no_locks, read_optional, write_atomically};
+use crate::sign::SecretKey;
+use crate::sys::fs::{
+    check_replaceable, directory, has_no_locks, read_optional, read_text, write_atomically,
+};
 use crate::sys::versioned::Versioned;
+
+/// Bytes of the largest spec.
+const SPEC_LIMIT: u64 = 1 << 20;
 
 /// Arguments of `lfctl bundle create`.
 #[derive(Debug, clap::Args)]
@@ -173,7 +178,7 @@ impl Args {
     }
 
     fn read_spec(&self, context: &Context) -> Result<BundleSpec, Failure> {
-        let text = fs::read_to_string(&self.spec)?;
+        let text = read_text(&self.spec, SPEC_LIMIT)?;
         let wrong = |error: &SpecError| Failure::spec(&self.spec, error);
         let Some(version) = &self.set else {
             return BundleSpec::parse(&text).map_err(|error| wrong(&error));
@@ -240,7 +245,7 @@ impl Args {
             })?));
         }
         let trusted = match &self.trusted_key {
-            Some(file) => TrustedKey::parse(&fs::read_to_string(file)?)?,
+            Some(file) => read_key(file)?,
             None => key.public().clone(),
         };
         // What is left out is named by its digest: one signature will do.

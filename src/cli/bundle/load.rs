@@ -9,7 +9,7 @@ use crate::bundle::open::Bundle;
 use crate::change::release;
 use crate::check;
 use crate::cli::Context;
-use crate::cli::admission::AdmissionArgs;
+use crate::cli::admission::{AdmissionArgs, signer};
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::findings::refuse_if_blocked;
 use crate::cli::open::{BaseArg, Depth, SignedBundleArgs};
@@ -18,9 +18,11 @@ use crate::engine::docker::Docker;
 use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
 use crate::facts::existing::Existing;
 use crate::facts::{self, Change, DiskNeed, Subject, image_dir};
+use crate::host::HostLock;
+use crate::host::audit::NewEntry;
 use crate::oci::digest::Digest;
 use crate::sys::disk::Disk;
-use crate::transfer::load::{Loaded, chains, load_images, missing_layers};
+use crate::transfer::load::{LoadError, Loaded, chains, load_images, missing_layers};
 use crate::transfer::plan as images;
 
 /// Arguments of `lfctl bundle load`.
@@ -61,7 +63,7 @@ struct Plan {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let bundle = self.bundle.open(Depth::Bytes, context)?;
-        let exceptions = self.admission.check(context, &bundle, None)?;
+        let mut exceptions = self.admission.check(context, &bundle, None)?;
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
         let plan = plan(&bundle, &engine, &facts).await?;
@@ -88,18 +90,10 @@ impl Args {
             return refuse_if_blocked(context, &examination);
         }
         refuse_if_blocked(context, &examination)?;
+        exceptions.add_named_keys(&self.bundle.named_keys()?);
         exceptions.write_down(context, &bundle)?;
-        let load = pin!(load_images(
-            &engine,
-            &facts,
-            sources,
-            context.reporter.as_ref()
-        ));
-        let loaded = unless_asked_to_stop(load).await.ok_or_else(|| {
-            Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
-                .hint("run the same command again; it continues where this one stopped")
-        })??;
-        release::record(&context.paths, context.reporter.as_ref(), &bundle)?;
+        let load = load_images(&engine, &facts, sources, context.reporter.as_ref());
+        let loaded = load_audited(context, &bundle, load).await?;
         let report = LoadReport {
             bundle: bundle.digest(),
             route: plan.route,
@@ -108,6 +102,42 @@ impl Args {
         };
         context.print_event("loaded", &report, &report.to_string())
     }
+}
+
+/// Loads, remembers the release, and writes both ends into the log of the host.
+async fn load_audited(
+    context: &Context,
+    bundle: &Bundle,
+    load: impl Future<Output = Result<Vec<Loaded>, LoadError>>,
+) -> Result<Vec<Loaded>, Failure> {
+    let audit = |result: String| -> Result<(), Failure> {
+        let host = HostLock::lock(&context.paths)?;
+        Ok(host.audit(NewEntry {
+            command: "bundle load".to_owned(),
+            bundle: Some(bundle.digest()),
+            key: Some(signer(bundle)),
+            result,
+        })?)
+    };
+    // Before anything changes: a run that is killed must show too.
+    audit("begun".to_owned())?;
+    let load = pin!(load);
+    let result = match unless_asked_to_stop(load).await {
+        Some(loaded) => loaded.map_err(Failure::from),
+        None => Err(
+            Failure::new(Kind::Interrupted, "interrupted: not every image is loaded")
+                .hint("run the same command again; it continues where this one stopped"),
+        ),
+    };
+    let result = result.and_then(|loaded| {
+        release::record(&context.paths, context.reporter.as_ref(), bundle)?;
+        Ok(loaded)
+    });
+    let ended = result
+        .as_ref()
+        .map_or_else(Failure::first_line, |_| "done".to_owned());
+    audit(ended)?;
+    result
 }
 
 async fn plan<E: ContainerEngine>(

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::from::OTHER_COPY;
 use super::{Failure, Kind};
 use crate::bundle::OpenError;
 #[cfg(feature = "pull")]
@@ -235,6 +236,7 @@ impl From<PartError> for Failure {
             PartError::Missing { .. } | PartError::NoList { .. } => of(Kind::LocalIo).hint(WHERE),
             PartError::Unreadable { .. } => of(Kind::LocalIo)
                 .hint("see that the medium can be read, or copy the part again from another"),
+            PartError::Comment { .. } => of(Kind::NotTrusted).hint(OTHER_COPY),
             PartError::Unsigned { .. } => of(Kind::NotTrusted).hint(
                 "copy the signature together with the list; if there is none, ask the publisher",
             ),

@@ -9,6 +9,7 @@ mod from;
 mod repository;
 mod trust;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io::Write;
 
@@ -17,6 +18,7 @@ use console::style;
 use super::hint::Hints;
 use crate::report::event::ErrorReport;
 use crate::report::human::fit;
+use crate::report::text::visible;
 
 /// Why a command failed, as a script needs to tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,15 @@ impl Kind {
     }
 }
 
+/// Names of files, and what servers and containers say, as it may be shown.
+fn shown(text: impl Into<String>) -> String {
+    let text = text.into();
+    match visible(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(text) => text,
+    }
+}
+
 /// A failed command.
 #[derive(Debug)]
 pub struct Failure {
@@ -106,7 +117,7 @@ impl Failure {
         Self {
             kind,
             report: ErrorReport {
-                message: message.into(),
+                message: shown(message),
                 causes: Vec::new(),
                 hints: Vec::new(),
             },
@@ -119,7 +130,7 @@ impl Failure {
         let mut causes = Vec::new();
         let mut source = error.source();
         while let Some(cause) = source {
-            causes.push(cause.to_string());
+            causes.push(shown(cause.to_string()));
             source = cause.source();
         }
         let mut failure = Self::new(kind, error.to_string());
@@ -130,14 +141,14 @@ impl Failure {
     /// Adds a cause.
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
-        self.report.causes.push(cause.into());
+        self.report.causes.push(shown(cause));
         self
     }
 
     /// Puts another message over it, which has this one as its cause.
     #[must_use]
     pub fn within(mut self, message: impl Into<String>) -> Self {
-        let inner = std::mem::replace(&mut self.report.message, message.into());
+        let inner = std::mem::replace(&mut self.report.message, shown(message));
         self.report.causes.insert(0, inner);
         self
     }
@@ -145,7 +156,7 @@ impl Failure {
     /// Adds what to type next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.report.hints.push(hint.into());
+        self.report.hints.push(shown(hint));
         self
     }
 

@@ -44,6 +44,14 @@ impl From<SignError> for Failure {
                     ))
             }
             SignError::Wrong { .. } | SignError::MalformedSignature(_) => failure.hint(OTHER_COPY),
+            SignError::Writable(ref dir) => {
+                let dir = dir.display().to_string();
+                failure.hint(format!(
+                    "look who wrote there, compare the words that `lfctl key show FILE` prints, and type: \
+                     `chmod go-w {}`",
+                    shell_words::quote(&dir)
+                ))
+            }
             SignError::PasswordNeeded => {
                 failure.hint("run on a terminal, or give the password with `--password-fd`")
             }

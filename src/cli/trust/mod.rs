@@ -6,7 +6,6 @@ mod statement;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use fs_err as fs;
 use serde::Serialize;
 
 pub(super) use self::list::Entry;
@@ -14,10 +13,11 @@ use self::list::list;
 use self::statement::{ApplyArgs, StatementArgs};
 use super::Context;
 use super::failure::{Failure, Kind};
+use super::open::read_key;
 use crate::host::HostLock;
 use crate::host::audit::NewEntry;
 use crate::report::event::{Level, notice};
-use crate::sign::{KeyId, TrustedKey};
+use crate::sign::KeyId;
 
 /// Subcommands of `lfctl trust`.
 #[derive(Debug, clap::Subcommand)]
@@ -86,7 +86,7 @@ fn holder(text: &str) -> Result<String, String> {
 
 impl AddArgs {
     fn run(self, context: &Context) -> Result<(), Failure> {
-        let key = TrustedKey::parse(&fs::read_to_string(&self.file)?)?;
+        let key = read_key(&self.file)?;
         let words = key.words();
         let said = self.words.as_ref().map(|said| {
             let said: Vec<_> = said.split_whitespace().map(str::to_lowercase).collect();

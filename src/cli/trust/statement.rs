@@ -1,20 +1,25 @@
 //! `lfctl trust statement` and `lfctl trust apply`: what a holder says of
 //! other keys, signed.
 
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
+use jiff::Timestamp;
 
 use super::list::list;
 use crate::bundle::parts::signature_path;
 use crate::change::release::SignedStatement;
 use crate::cli::Context;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::open::read_key;
 use crate::cli::password::{PasswordArg, read_secret_key};
 use crate::host::HostLock;
-use crate::sign::{IntroducedKey, KeyId, Signature, TrustStatement, TrustedKey};
-use crate::sys::fs::write_atomically;
+use crate::host::audit::NewEntry;
+use crate::host::statements::{Applied, Standing, Statements};
+use crate::oci::digest::Digest;
+use crate::report::event::{Level, notice};
+use crate::sign::{IntroducedKey, KeyId, Signature, TrustStatement};
+use crate::sys::fs::{read_bounded, write_atomically};
 
 /// Trusted comment of a statement, so that nothing else can pass for one.
 const STATEMENT: &str = "lfctl trust statement";
@@ -28,6 +33,10 @@ pub struct StatementArgs {
     /// Id of a key to be refused; may be repeated
     #[arg(long, value_name = "KEY")]
     revoke: Vec<KeyId>,
+    /// Number of the statement, higher than of those that the same key signed before; without it, the
+    /// milliseconds since 1970
+    #[arg(long, value_name = "N")]
+    counter: Option<u64>,
     /// Secret key that signs the statement
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -42,10 +51,11 @@ impl StatementArgs {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let mut statement = TrustStatement {
             revoke: self.revoke,
+            counter: self.counter.or_else(milliseconds_now),
             ..TrustStatement::default()
         };
         for file in &self.introduce {
-            let key = TrustedKey::parse(&fs::read_to_string(file)?)?;
+            let key = read_key(file)?;
             statement.introduce.push(IntroducedKey(key));
         }
         if statement.is_empty() {
@@ -86,7 +96,7 @@ impl ApplyArgs {
         let host = HostLock::lock(&context.paths)?;
         let mut store = context.trust_store()?;
         let signer = store.verify(&bytes, &signature)?;
-        let statement = Some(signature.trusted_comment())
+        let mut statement = Some(signature.trusted_comment())
             .filter(|comment| *comment == STATEMENT)
             .and_then(|_| serde_json::from_slice::<TrustStatement>(&bytes).ok())
             .ok_or_else(|| {
@@ -97,12 +107,30 @@ impl ApplyArgs {
                 )
                 .hint("make one with `lfctl trust statement --key SECRET -o FILE`")
             })?;
+        let this = Applied {
+            counter: statement.counter.unwrap_or_default(),
+            statement: Digest::of(&bytes),
+        };
+        let file = context.paths.statements();
+        let known = Statements::load(&file)?;
+        let standing = known.standing(signer, this);
+        let introduced = match standing {
+            Standing::Older(_) => std::mem::take(&mut statement.introduce),
+            _ => Vec::new(),
+        };
+        if let Standing::Twin(other) = standing {
+            warn_of_twin(context, &host, signer, this, other)?;
+        }
+        known.record(&file, signer, this)?;
         let said = SignedStatement {
             statement: &statement,
             signer,
             bundle: None,
         };
         said.apply(context.reporter.as_ref(), &host, &mut store)?;
+        if let (Standing::Older(newest), false) = (standing, introduced.is_empty()) {
+            return Err(older(this, newest, signer));
+        }
         list(context, &store)
     }
 
@@ -126,16 +154,53 @@ impl ApplyArgs {
     }
 }
 
+fn milliseconds_now() -> Option<u64> {
+    u64::try_from(Timestamp::now().as_millisecond()).ok()
+}
+
+fn older(this: Applied, newest: Applied, signer: KeyId) -> Failure {
+    Failure::new(
+        Kind::NotTrusted,
+        format!(
+            "statement {} is older than one of key {signer} that this host has had ({}): what it revokes is \
+             revoked, the keys that it introduces are not trusted",
+            this.counter, newest.counter
+        ),
+    )
+    .hint("ask its signer for a new statement, or add the key with `lfctl trust add FILE`")
+}
+
+/// A counter names one statement: its signer counted wrongly, or somebody
+/// else has the key.
+fn warn_of_twin(
+    context: &Context,
+    host: &HostLock<'_>,
+    signer: KeyId,
+    this: Applied,
+    other: Applied,
+) -> Result<(), Failure> {
+    let text = format!(
+        "this host has had another statement {} of key {signer}: {}; this one is {}",
+        this.counter, other.statement, this.statement
+    );
+    let reporter = context.reporter.as_ref();
+    let asked = format!("{text}\nask the signer whether both are theirs");
+    notice(reporter, Level::Warning, "trust.same-counter", asked);
+    Ok(host.audit(NewEntry {
+        command: "same-counter".to_owned(),
+        key: Some(signer.to_string()),
+        result: text,
+        ..NewEntry::default()
+    })?)
+}
+
 fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path)?;
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(Failure::new(
+    read_bounded(path, limit).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Failure::new(
             Kind::NotTrusted,
             format!("`{}` is larger than {limit} bytes", path.display()),
         )
-        .hint("make a statement with `lfctl trust statement --key SECRET -o FILE`"));
-    }
-    Ok(bytes)
+        .hint("make a statement with `lfctl trust statement --key SECRET -o FILE`"),
+        _ => error.into(),
+    })
 }

@@ -17,14 +17,18 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 
 use crate::oci::digest::Digest;
-use crate::sys::fs::{directory, make_dirs, sync_dir, write_atomically};
+use crate::sys::fs::{directory, make_dirs, read_optional, sync_dir, write_atomically};
 use crate::sys::paths::Paths;
 
 pub use chain::{Chain, Problem};
 pub use entry::AuditEntry;
 use entry::Head;
+
+/// Bytes of the longest log: millions of lines.
+const LIMIT: u64 = 1 << 30;
 
 /// An entry as its writer gives it; the log adds when, who and the hash.
 #[derive(Debug, Clone, Default)]
@@ -65,19 +69,11 @@ impl AuditLog {
     ///
     /// A file is there and cannot be read.
     pub fn read(&self) -> io::Result<Chain> {
-        let head = read_optional(&self.head)?;
+        let head = read_optional(&self.head, LIMIT)?;
         let head = head.map(|text| serde_json::from_slice::<Head>(&text));
-        let text = read_optional(&self.file)?;
+        let text = read_optional(&self.file, LIMIT)?;
         let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(Chain::walk(&text.unwrap_or_default(), head.as_ref()))
-    }
-}
-
-fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
@@ -85,7 +81,7 @@ fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
 pub fn append(log: &AuditLog, new: NewEntry) -> io::Result<()> {
     let dir = directory(&log.file)?;
     make_dirs(dir)?;
-    let text = read_optional(&log.file)?.unwrap_or_default();
+    let text = read_optional(&log.file, LIMIT)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let lines: Vec<_> = text.lines().collect();
     let last = lines.iter().rposition(|line| is_entry(line));
@@ -109,6 +105,7 @@ pub fn append(log: &AuditLog, new: NewEntry) -> io::Result<()> {
         .create(true)
         .append(true)
         .mode(0o600)
+        .custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default())
         .open(&log.file)?;
     file.write_all(format!("{before}{line}\n").as_bytes())?;
     file.sync_data()?;

@@ -9,4 +9,4 @@ mod tests;
 
 pub use policy::TrustPolicy;
 pub use signatures::Countersignature;
-pub use store::{StoredKey, TrustChange, TrustStore};
+pub use store::{KEY_LIMIT, StoredKey, TrustChange, TrustStore};

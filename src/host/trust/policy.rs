@@ -103,7 +103,8 @@ impl TrustPolicy {
         if now == holder {
             return false;
         }
-        let unnamed = now.parse::<KeyId>().is_ok();
+        // A name such as `cafe` reads as a short id; ids are written in full.
+        let unnamed = now.parse().is_ok_and(|id: KeyId| id.to_string() == now);
         if let Some(keys) = unnamed.then(|| self.holders.remove(&now)).flatten() {
             self.holders
                 .entry(holder.to_owned())
@@ -159,6 +160,19 @@ mod tests {
             // With a name there is somebody to take a single key from.
             assert!(policy.assign(introduced, "security"));
             assert_eq!(policy.holder(vendor), "vendor");
+        }
+    }
+
+    #[test]
+    fn a_name_of_hex_digits_is_not_taken_for_a_key() {
+        let [one, two] = [key(), key()].map(|key| key.public().id());
+        for name in ["cafe", "0", "FACADE", "abcdef0123456789"] {
+            let mut policy = TrustPolicy::default();
+            policy.assign(one, name);
+            policy.assign(two, name);
+            policy.assign(two, "security");
+            assert_eq!(policy.holder(one), name, "{name}");
+            assert_eq!(policy.holder(two), "security");
         }
     }
 

@@ -129,6 +129,7 @@ mod tests {
         let rotation = TrustStatement {
             introduce: vec![IntroducedKey(new.public().clone())],
             revoke: Vec::new(),
+            ..TrustStatement::default()
         };
         let dir = tempfile::tempdir().unwrap();
         store = store.at(dir.path());

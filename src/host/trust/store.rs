@@ -3,13 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
 use super::policy::TrustPolicy;
 use crate::sign::{IntroducedKey, KeyId, SignError, Signature, TrustStatement, TrustedKey};
-use crate::sys::fs::write_atomically;
+use crate::sys::fs::{read_optional, read_own, write_atomically};
+
+/// Bytes of the largest file of a public key.
+pub const KEY_LIMIT: u64 = 16 << 10;
+/// Bytes of the largest list of revoked keys.
+const REVOKED_LIMIT: u64 = 1 << 20;
 
 /// A key of the trust store.
 #[derive(Debug, Clone)]
@@ -82,6 +88,9 @@ impl TrustStore {
             policy: TrustPolicy::default(),
             policy_file: PathBuf::new(),
         };
+        for dir in [Some(dir), dir.parent()].into_iter().flatten() {
+            refuse_writable(dir)?;
+        }
         for file in key_files(dir).map_err(SignError::Io)? {
             let key = read_key(&file)?;
             let mut others = store.keys.iter();
@@ -94,16 +103,24 @@ impl TrustStore {
             }
             store.keys.push((key, file));
         }
-        let revoked = match fs::read_to_string(revoked_file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            other => other.map_err(SignError::Io)?,
-        };
+        let revoked = read_optional(revoked_file, REVOKED_LIMIT).map_err(SignError::Io)?;
+        let revoked = String::from_utf8_lossy(&revoked.unwrap_or_default()).into_owned();
         for line in revoked.lines().map(str::trim) {
             if !line.is_empty() && !line.starts_with('#') {
                 store.revoked.insert(line.parse()?);
             }
         }
         Ok(store)
+    }
+
+    /// These keys instead of the stored ones, for one run. What this host
+    /// revoked stays revoked, and as many holders have to sign.
+    #[must_use]
+    pub fn with_only(self, keys: impl IntoIterator<Item = TrustedKey>) -> Self {
+        Self {
+            keys: Self::of(keys).keys,
+            ..self
+        }
     }
 
     /// A store that is not on disk and trusts exactly these keys.
@@ -341,8 +358,20 @@ fn key_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Who can write to the directory can make up a key, or lose a revocation.
+fn refuse_writable(dir: &Path) -> Result<(), SignError> {
+    match fs::metadata(dir) {
+        Ok(metadata) if metadata.permissions().mode() & 0o022 != 0 => {
+            Err(SignError::Writable(dir.to_owned()))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SignError::Io(error)),
+        _ => Ok(()),
+    }
+}
+
 fn read_key(file: &Path) -> Result<TrustedKey, SignError> {
-    let text = fs::read_to_string(file).map_err(SignError::Io)?;
+    let bytes = read_own(file, KEY_LIMIT).map_err(SignError::Io)?;
+    let text = String::from_utf8_lossy(&bytes);
     TrustedKey::parse(&text).map_err(|error| match error {
         SignError::MalformedKey { reason, .. } => SignError::MalformedKey {
             what: format!("`{}`", file.display()),

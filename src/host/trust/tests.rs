@@ -103,6 +103,21 @@ fn what_is_added_is_there_next_time_and_revoking_is_final() {
 }
 
 #[test]
+fn a_key_that_is_named_is_held_against_the_revocations_of_the_host() {
+    let host = Host::new();
+    let (known, named) = (key(), key());
+    host.store().add(known.public(), None).unwrap();
+    let sign = |key: &SecretKey| Signature::parse(&key.sign(b"x", "c").unwrap()).unwrap();
+    let only = || host.store().with_only([named.public().clone()]);
+    only().verify(b"x", &sign(&named)).unwrap();
+    let error = only().verify(b"x", &sign(&known)).unwrap_err();
+    assert!(matches!(error, SignError::UnknownKey { .. }), "{error}");
+    host.store().revoke(named.public().id()).unwrap();
+    let error = only().verify(b"x", &sign(&named)).unwrap_err();
+    assert!(matches!(error, SignError::Revoked(_)), "{error}");
+}
+
+#[test]
 fn a_broken_key_file_is_named() {
     let host = Host::new();
     fs::create_dir_all(host.dir.path().join("trusted-keys.d")).unwrap();
@@ -127,6 +142,7 @@ fn a_trusted_key_introduces_and_revokes_and_a_revoked_one_never_returns() {
     let rotation = TrustStatement {
         introduce: vec![IntroducedKey(new.clone())],
         revoke: vec![old.id()],
+        ..TrustStatement::default()
     };
     assert!(matches!(
         apply(host.store(), &rotation, stranger.id()).0,
@@ -154,6 +170,7 @@ fn a_trusted_key_introduces_and_revokes_and_a_revoked_one_never_returns() {
     let last = TrustStatement {
         introduce: Vec::new(),
         revoke: vec![new.id(), "0000000000000007".parse().unwrap()],
+        ..TrustStatement::default()
     };
     let (_, changes) = apply(host.store(), &last, new.id());
     let signer = TrustChange::Revoked {
@@ -166,6 +183,7 @@ fn a_trusted_key_introduces_and_revokes_and_a_revoked_one_never_returns() {
     let again = TrustStatement {
         introduce: vec![IntroducedKey(old.clone()), IntroducedKey(stranger.clone())],
         revoke: vec![stranger.id()],
+        ..TrustStatement::default()
     };
     let (_, changes) = apply(host.store(), &again, new.id());
     assert_eq!(
@@ -184,6 +202,7 @@ fn a_trusted_key_introduces_and_revokes_and_a_revoked_one_never_returns() {
     let void = TrustStatement {
         introduce: vec![IntroducedKey(void.public().clone())],
         revoke: Vec::new(),
+        ..TrustStatement::default()
     };
     assert!(apply(host.store(), &void, new.id()).1.is_empty());
 }
@@ -221,6 +240,7 @@ fn a_key_with_the_id_of_another_keeps_none_from_being_revoked() {
         let rotation = TrustStatement {
             introduce: vec![IntroducedKey(new.clone()), IntroducedKey(more.clone())],
             revoke: vec![stolen.id()],
+            ..TrustStatement::default()
         };
         let (result, changes) = apply(host.store(), &rotation, signer.id());
         let is_named = matches!(result, Err(SignError::Conflict(id)) if id == new.id());
@@ -238,6 +258,7 @@ fn each_change_is_told_before_it_is_made() {
     let rotation = TrustStatement {
         introduce: vec![IntroducedKey(new.clone())],
         revoke: vec![old.id()],
+        ..TrustStatement::default()
     };
     let full = || SignError::Io(io::ErrorKind::StorageFull.into());
     let refuse = |_| Err(full());

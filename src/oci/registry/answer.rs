@@ -8,6 +8,7 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::error::RequestError;
+use crate::report::text::visible;
 
 /// Bytes of the longest refusal that is read.
 const REFUSAL_LIMIT: u64 = 16 << 10;
@@ -27,11 +28,7 @@ pub(super) async fn refusal(response: Response) -> RequestError {
             Some(text.or(first.get("code"))?.as_str()?.to_owned())
         })
         .unwrap_or_else(|| plain(&body));
-    let said: String = said
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(REFUSAL_SHOWN)
-        .collect();
+    let said: String = visible(&said).chars().take(REFUSAL_SHOWN).collect();
     RequestError::Status {
         status,
         message: if said.is_empty() {

@@ -21,6 +21,7 @@ use super::answer::{bounded, refusal};
 use super::challenge::{self, Challenge};
 use super::credentials::{Login, Looked};
 use super::error::{Refusal, RequestError};
+use super::inside::leads_inside;
 
 /// Bytes of the longest token that is accepted.
 const TOKEN_LIMIT: u64 = 256 << 10;
@@ -140,10 +141,11 @@ async fn token(
     if let Some(Login::Bearer(token)) = login {
         return Ok(format!("Bearer {}", token.expose_secret()).into());
     }
-    let text = bearer.param("realm").unwrap_or_default().to_owned();
-    let realm: Url = text
-        .parse()
-        .map_err(|_| RequestError::Address(text.clone()))?;
+    let realm = realm(bearer.param("realm").unwrap_or_default())?;
+    let text = realm.to_string();
+    if leads_inside(url, &realm) {
+        return Err(RequestError::Inside(text));
+    }
     if url.scheme() == "https" && realm.scheme() != "https" {
         return Err(RequestError::Downgrade(text));
     }
@@ -162,6 +164,16 @@ async fn token(
     };
     let request = token_request(http, realm, query, login)?;
     exchange(request).await.map_err(failed)
+}
+
+/// The address of a token server. A name and password in it would be sent as
+/// if they were the operator's.
+fn realm(text: &str) -> Result<Url, RequestError> {
+    let wrong = || RequestError::Address(text.to_owned());
+    let mut realm: Url = text.parse().map_err(|_| wrong())?;
+    realm.set_username("").map_err(|()| wrong())?;
+    realm.set_password(None).map_err(|()| wrong())?;
+    Ok(realm)
 }
 
 fn token_request(
@@ -210,4 +222,19 @@ async fn exchange(request: RequestBuilder) -> Result<SecretString, RequestError>
 
 fn repository(image: &Reference) -> String {
     format!("{}/{}", image.resolve_registry(), image.repository())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_a_realm_is_not_sent() {
+        let read = |text: &str| realm(text).map(|url| url.to_string());
+        let dropped = read("https://user:secret@auth.example/token?a=b").unwrap();
+        assert_eq!(dropped, "https://auth.example/token?a=b");
+        for wrong in ["", "token", "data:a", "mailto:a@b"] {
+            read(wrong).unwrap_err();
+        }
+    }
 }

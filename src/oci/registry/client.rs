@@ -15,6 +15,7 @@ use reqwest::{Response, StatusCode, Url};
 use super::answer::refusal;
 use super::auth::{Access, AccessCache};
 use super::error::{RegistryError, RequestError};
+use super::inside::leads_inside;
 use super::options::RequestLimits;
 use super::{Credentials, Options, proxies, tls};
 
@@ -205,6 +206,12 @@ fn redirects() -> Policy {
             attempt.error("it redirects again and again")
         } else if was_safe && attempt.url().scheme() != "https" {
             attempt.error("it redirects to an address without TLS")
+        } else if attempt
+            .previous()
+            .first()
+            .is_some_and(|asked| leads_inside(asked, attempt.url()))
+        {
+            attempt.error("it redirects to an address of this machine or of its own network")
         } else {
             attempt.follow()
         }

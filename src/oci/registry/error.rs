@@ -155,6 +155,9 @@ pub enum RequestError {
     /// A login was to be sent over a worse connection than the registry's.
     #[error("it sends the login to `{0}`, which has no TLS")]
     Downgrade(String),
+    /// A token server at an address that only this machine or its link knows.
+    #[error("it names `{0}` as its token server, an address of this machine or of its own network")]
+    Inside(String),
     /// The token server does not give a token.
     #[error("its token server `{realm}` gives no token")]
     Token {

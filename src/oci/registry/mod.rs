@@ -12,6 +12,7 @@ mod client;
 mod credentials;
 mod error;
 mod fetch;
+mod inside;
 mod mirror;
 mod options;
 mod proxies;

@@ -134,7 +134,7 @@ fn keys(seeds: &Seeds) -> io::Result<()> {
         let statement = TrustStatement {
             revoke: vec![new.public.id()],
             introduce: vec![IntroducedKey(new.public)],
-        };
+            ..TrustStatement::default()        };
         seeds.put("statement", name, json(&statement))?;
     }
     Ok(())

@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules of `report` that anyone may use.
-const LEAVES: &[&str] = &["event", "finding"];
+const LEAVES: &[&str] = &["event", "finding", "text"];
 
 fn sources() -> Vec<PathBuf> {
     files_below("src")

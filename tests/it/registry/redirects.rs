@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use super::network::{assert_made, assert_refused, htpasswd, login, with_tls};
-use super::server::{answer, ok, serve};
+use super::server::{answer, faulty, ok, patient, refused, serve};
 use super::{Desk, app, gateway, pushed};
 
 /// A server that has every blob, under whatever path. Keeps what it was asked
@@ -62,6 +62,34 @@ fn a_login_does_not_follow_a_redirect_to_another_host() {
     for headers in asked.iter() {
         let headers = headers.to_ascii_lowercase();
         assert!(!headers.contains("authorization"), "{headers}");
+    }
+}
+
+#[test]
+fn nothing_is_asked_of_the_link() {
+    // The metadata of a cloud, which answers whoever can reach it.
+    let metadata = "http://169.254.169.254/token";
+    for (status, header, reason) in [
+        (
+            "307 Temporary Redirect",
+            format!("Location: {metadata}\r\n"),
+            "redirects to an address of this machine or of its own network",
+        ),
+        (
+            "401 Unauthorized",
+            format!("WWW-Authenticate: Bearer realm=\"{metadata}\",service=\"it\"\r\n"),
+            "as its token server, an address of this machine or of its own network",
+        ),
+    ] {
+        let registry = faulty(move |_, _, stream| {
+            stream.write_all(&answer(status, &header, b"")).unwrap();
+            true
+        });
+        let begun = std::time::Instant::now();
+        let text = refused(&registry, patient(3));
+        assert!(text.contains(reason), "{text}");
+        // Nothing was dialled, and nothing was tried again.
+        assert!(begun.elapsed().as_secs() < 3, "{text}");
     }
 }
 
