@@ -14,8 +14,8 @@ pub enum LoadRoute {
         /// How many images at once.
         at_once: usize,
     },
-    /// For every other store: whole images, one after the other, layers as
-    /// they are stored.
+    /// For every other store: whole images, layers as they are stored, those
+    /// that share some in one archive, one archive after the other.
     Stored,
 }
 
@@ -32,7 +32,7 @@ impl LoadRoute {
         }
     }
 
-    /// How many images go to the engine at once.
+    /// How many archives go to the engine at once.
     pub fn at_once(self) -> usize {
         match self {
             Self::Inflated { at_once } => at_once,
@@ -49,12 +49,13 @@ impl LoadRoute {
                  own store ({store})"
             ),
             Self::Stored if facts.kind == EngineKind::Podman => {
-                "loading one image at a time, as stored: Podman checks each layer as stored"
+                "loading images that share layers together, as stored: Podman checks each layer as \
+                 stored"
                     .to_owned()
             }
             Self::Stored => format!(
-                "loading one image at a time, as stored: a containerd store ({store}) keeps each \
-                 layer as stored"
+                "loading images that share layers together, as stored: a containerd store ({store}) \
+                 keeps each layer as stored"
             ),
         }
     }

@@ -1,13 +1,13 @@
 //! The images of a bundle, as the engine will know them and as they are sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::load::{Chains, ImageSource, private_tag};
+use super::load::{Chains, ImageSource, batches, private_tag};
 use crate::appliance::generation::InstalledImage;
 use crate::appliance::state::State;
-use crate::bundle::manifest::BundleImage;
+use crate::bundle::manifest::{BundleImage, Layer};
 use crate::bundle::{Bundle, OpenError};
 use crate::engine::{ContainerEngine, EngineError, EngineFacts, LoadRoute};
 use crate::oci::digest::Digest;
@@ -74,25 +74,33 @@ pub fn bytes_needed<'a>(
 ) -> u64 {
     let route = LoadRoute::of(facts);
     let mut layers = BTreeMap::new();
-    let mut archives = BTreeMap::new();
+    let mut sent = BTreeMap::new();
     for image in images {
         let chain = image.layers.iter().map(|layer| layer.diff_id.to_string());
-        let sent = &image.layers[held.held(&chain.collect::<Vec<_>>())..];
-        layers.extend(
-            sent.iter()
-                .map(|one| (one.diff_id, (one.unpacked, one.size))),
-        );
-        let bytes = sent.iter().map(|layer| match route {
-            LoadRoute::Inflated { .. } => layer.unpacked,
-            LoadRoute::Stored => layer.size,
-        });
-        archives.insert(image.manifest, bytes.sum::<u64>());
+        let missing = &image.layers[held.held(&chain.collect::<Vec<_>>())..];
+        layers.extend(missing.iter().map(|layer| (layer.digest, layer)));
+        let digests = missing.iter().map(|layer| layer.digest);
+        sent.insert(image.manifest, digests.collect::<BTreeSet<_>>());
     }
-    let unpacked: u64 = layers.values().map(|(unpacked, _)| unpacked).sum();
+    let sum = |bytes: fn(&Layer) -> u64| -> u64 { layers.values().map(|layer| bytes(layer)).sum() };
+    let unpacked = sum(|layer| layer.unpacked);
     if facts.containerd_store {
-        return unpacked + layers.values().map(|(_, size)| size).sum::<u64>();
+        return unpacked + sum(|layer| layer.size);
     }
-    let mut archives: Vec<_> = archives.into_values().collect();
+    let sent: Vec<_> = sent.into_values().collect();
+    let archive = |places: &Vec<usize>| -> u64 {
+        let digests: BTreeSet<_> = places.iter().flat_map(|place| &sent[*place]).collect();
+        let bytes = digests.into_iter().map(|digest| match route {
+            LoadRoute::Inflated { .. } => layers[digest].unpacked,
+            LoadRoute::Stored => layers[digest].size,
+        });
+        bytes.sum()
+    };
+    let archives = match route {
+        LoadRoute::Inflated { .. } => (0..sent.len()).map(|place| vec![place]).collect(),
+        LoadRoute::Stored => batches(&sent),
+    };
+    let mut archives: Vec<_> = archives.iter().map(archive).collect();
     archives.sort_unstable_by(|a, b| b.cmp(a));
     unpacked + archives.iter().take(route.at_once()).sum::<u64>()
 }
@@ -179,7 +187,12 @@ mod tests {
             kind: EngineKind::Podman,
             ..facts()
         };
-        assert_eq!(bytes_needed(images.iter(), &podman, &none), layers + 210);
+        // Those that share the base go together.
+        let together = 10 + 100 + 200;
+        assert_eq!(
+            bytes_needed(images.iter(), &podman, &none),
+            layers + together
+        );
         let two = two_at_once();
         assert_eq!(
             bytes_needed(images.iter(), &two, &none),

@@ -18,7 +18,7 @@ use crate::stack::Schema;
 /// An engine in memory.
 #[derive(Debug, Default)]
 pub struct FakeEngine {
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     calls: Mutex<Calls>,
 }
 
@@ -29,7 +29,7 @@ struct Calls {
     hung: bool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -180,6 +180,7 @@ impl Images for FakeEngine {
         }
         let images = archive::images(&tar);
         self.call("load", |state| {
+            state.archives.push(tar.len());
             state.load(images.ok_or_else(|| failed("not an archive".to_owned()))?);
             Ok(())
         })

@@ -7,6 +7,7 @@
 mod archive;
 mod contract;
 mod fault;
+mod loads;
 mod state;
 
 pub use contract::FakeEngine;

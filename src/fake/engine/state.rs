@@ -36,6 +36,10 @@ pub(super) struct State {
     pub(super) job_code: i64,
     /// Files by container and path.
     files: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    /// Bytes of each archive that came.
+    pub(super) archives: Vec<usize>,
+    /// Whether it loads but the first image of an archive.
+    pub(super) first_only: bool,
     made: u64,
 }
 
@@ -71,7 +75,8 @@ impl State {
     }
 
     pub(super) fn load(&mut self, images: Vec<EngineImage>) {
-        for image in images {
+        let limit = if self.first_only { 1 } else { usize::MAX };
+        for image in images.into_iter().take(limit) {
             for tag in &image.tags {
                 self.drop_tag(tag);
             }

@@ -8,14 +8,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::error::LoadError;
-use super::held::held_chains;
 use super::one::{Loader, Sent};
 use super::order::{Chains, Pending, Start, next};
 use super::progress::{Part, Whole};
 use super::source::ImageSource;
 use super::stream::Ahead;
-use crate::engine::{ContainerEngine, EngineImage, LoadRoute};
-use crate::report::event::{Level, Reporter, Step, Unit, notice};
+use crate::engine::{ContainerEngine, EngineImage};
+use crate::report::event::{Reporter, Step, Unit};
 
 /// An image in the engine, not tagged for the operator yet.
 pub(super) struct Brought {
@@ -34,28 +33,16 @@ pub(super) fn step<'a>(
     Step::sized(reporter, &id, &label, total, Unit::Bytes)
 }
 
-/// Sends what is not there, and keeps in `brought` what came.
-pub(super) async fn bring_missing<E: ContainerEngine>(
+/// Sends each image in an archive of its own, without the layers that the
+/// engine has or gets with another one. Several images in one archive would
+/// be unpacked one after the other.
+pub(super) async fn bring_chained<E: ContainerEngine>(
     loader: &Loader<'_, E>,
     images: &[ImageSource],
+    (pending, chains): (Vec<Pending>, Chains),
     brought: &mut [Option<Brought>],
     reporter: &dyn Reporter,
 ) -> Result<(), LoadError> {
-    let there = brought.iter().enumerate();
-    let pending: Vec<_> = there
-        .filter(|(_, one)| one.is_none())
-        .map(|(index, _)| Pending::new(index, &images[index]))
-        .collect();
-    let Some(first) = pending.first().map(|one| &images[one.index]) else {
-        return Ok(());
-    };
-    let chains = held_chains(loader, first).await?;
-    notice(
-        reporter,
-        Level::Info,
-        "load.route",
-        loader.route.explain(loader.facts),
-    );
     let bytes = pending
         .iter()
         .map(|one| loader.archive_bytes(&images[one.index], 0));
@@ -142,9 +129,7 @@ impl<E: ContainerEngine> UnderWay<'_, E> {
                     // Who is gone has failed meanwhile.
                     let _ = loaded.send(());
                 }
-                if matches!(self.loader.route, LoadRoute::Inflated { .. }) {
-                    self.chains.add(one.image.diff_ids.clone());
-                }
+                self.chains.add(one.image.diff_ids.clone());
                 Some(one)
             }
             Err(error) => {
@@ -179,7 +164,9 @@ async fn bring<E: ContainerEngine>(
     let to_send = loader.archive_bytes(image, skip);
     let step = step(reporter, image, Some(to_send));
     let part = Part::new(step, whole, total.saturating_sub(to_send));
-    let result = loader.load(image, skip, ahead, &part).await;
+    let result = loader
+        .load(image, skip, ahead, &|sent| part.progress(sent))
+        .await;
     let brought = result.map(|(held, sent)| {
         let left_out = total.saturating_sub(sent.bytes);
         let detail = (left_out > 0).then(|| format!("the engine had {left_out} of {total} bytes"));

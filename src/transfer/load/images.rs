@@ -2,15 +2,18 @@
 
 use serde::Serialize;
 
-use super::bring::{Brought, bring_missing, step};
+use super::batch::bring_batches;
+use super::bring::{Brought, bring_chained, step};
 use super::complete::missing;
 use super::error::LoadError;
+use super::held::held_chains;
 use super::one::Loader;
-use super::source::{ImageSource, check_source, private_tag};
+use super::order::Pending;
+use super::source::{ImageSource, check_source};
 use super::tags;
-use crate::engine::{ContainerEngine, EngineFacts};
+use crate::engine::{ContainerEngine, EngineFacts, LoadRoute};
 use crate::oci::digest::Digest;
-use crate::report::event::{Reporter, StepStatus};
+use crate::report::event::{Level, Reporter, StepStatus, notice};
 
 /// An image that is in the engine, checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -94,6 +97,43 @@ pub async fn load_images<E: ContainerEngine>(
     Ok(done)
 }
 
+/// Sends what is not there, and keeps in `brought` what came.
+async fn bring_missing<E: ContainerEngine>(
+    loader: &Loader<'_, E>,
+    images: &[ImageSource],
+    brought: &mut [Option<Brought>],
+    reporter: &dyn Reporter,
+) -> Result<(), LoadError> {
+    let there = brought.iter().enumerate();
+    let missing = there.filter(|(_, one)| one.is_none());
+    let missing: Vec<_> = missing.map(|(index, _)| index).collect();
+    let Some(first) = missing.first().map(|index| &images[*index]) else {
+        return Ok(());
+    };
+    let chains = held_chains(loader, first).await?;
+    notice(
+        reporter,
+        Level::Info,
+        "load.route",
+        loader.route.explain(loader.facts),
+    );
+    match loader.route {
+        LoadRoute::Stored => bring_batches(loader, images, &missing, brought, reporter).await,
+        LoadRoute::Inflated { .. } => {
+            let pending = missing.into_iter();
+            let pending = pending.map(|index| Pending::new(index, &images[index]));
+            bring_chained(
+                loader,
+                images,
+                (pending.collect(), chains),
+                brought,
+                reporter,
+            )
+            .await
+        }
+    }
+}
+
 /// Removes what this run brought.
 async fn take_back<E: ContainerEngine>(
     loader: &Loader<'_, E>,
@@ -102,8 +142,7 @@ async fn take_back<E: ContainerEngine>(
 ) {
     for (image, one) in images.iter().zip(brought) {
         if one.as_ref().is_some_and(|one| one.sent.is_some()) {
-            let private = private_tag(&image.reference, &image.config_digest);
-            loader.undo(&private, None).await;
+            loader.undo(image, None).await;
         }
     }
 }

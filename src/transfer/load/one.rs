@@ -1,11 +1,12 @@
-//! One image: is it there, send it, ask what came of it, take it back.
+//! Images in one archive: are they there, send them, ask what came of them,
+//! take them back.
 
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::archive::{Archive, Form};
-use super::progress::Part;
 use super::source::{diff_ids, private_tag};
 use super::stream::{Ahead, Broken, stream};
 use super::{ImageSource, LoadError};
@@ -77,11 +78,10 @@ impl<E: ContainerEngine> Loader<'_, E> {
 
     /// Bytes of the archive without the first `skip` layers.
     pub(super) fn archive_bytes(&self, image: &ImageSource, skip: usize) -> u64 {
-        let private = private_tag(&image.reference, &image.config_digest);
-        Archive::new(image, &private, self.form(), skip).size()
+        Archive::new(slice::from_ref(image), self.form(), skip).size()
     }
 
-    fn form(&self) -> Form {
+    pub(super) fn form(&self) -> Form {
         match self.route {
             LoadRoute::Inflated { .. } => Form::Inflated,
             LoadRoute::Stored => Form::Stored,
@@ -96,45 +96,54 @@ impl<E: ContainerEngine> Loader<'_, E> {
         image: &ImageSource,
         skip: usize,
         ahead: Option<Ahead>,
-        part: &Part<'_>,
+        progress: &dyn Fn(u64),
     ) -> Result<(EngineImage, Sent), LoadError> {
-        let private = private_tag(&image.reference, &image.config_digest);
-        let before = self
-            .engine
-            .image(&private)
-            .await
-            .map_err(|source| engine_error(image, source))?;
-        let mut result = self.send(image, &private, skip, ahead, part).await;
+        let before = self.held(image).await?;
+        let images = slice::from_ref(image);
+        let mut result = self.send(images, skip, ahead, progress).await;
         let left_out = &image.layers[..skip];
         let at_hand = left_out
             .iter()
             .all(|layer| !image.absent.contains(&layer.digest));
         if skip > 0 && at_hand && result.as_ref().is_err_and(LoadError::is_refusal) {
             // Somebody pruned in between.
-            result = self.send(image, &private, 0, None, part).await;
+            result = self.send(images, 0, None, progress).await;
         }
         let checked = match result {
-            Ok(sent) => self.check(image, &private).await.map(|found| (found, sent)),
+            Ok(mut sent) => {
+                let found = self.check(image).await;
+                found.map(|found| (found, sent.pop().unwrap_or_default()))
+            }
             Err(error) => Err(error),
         };
         if checked.is_err() {
-            self.undo(&private, before.as_ref()).await;
+            self.undo(image, before.as_ref()).await;
         }
         checked
     }
 
-    /// Sends one archive.
-    async fn send(
+    /// Sends one archive of these images, and tells `progress` how many of
+    /// its bytes are sent. Returns what was sent of each.
+    pub(super) async fn send(
         &self,
-        image: &ImageSource,
-        private: &str,
+        images: &[ImageSource],
         skip: usize,
         ahead: Option<Ahead>,
-        part: &Part<'_>,
-    ) -> Result<Sent, LoadError> {
+        progress: &dyn Fn(u64),
+    ) -> Result<Vec<Sent>, LoadError> {
+        let Some(first) = images.first() else {
+            return Ok(Vec::new());
+        };
         let form = self.form();
-        let stream = stream(image, private, form, skip, &self.stop, ahead)?;
-        let mut load = std::pin::pin!(self.engine.load(&image.reference, stream.body));
+        let stream = stream(images, form, skip, &self.stop, ahead).map_err(|source| {
+            let reference = first.reference.clone();
+            LoadError::Thread { reference, source }
+        })?;
+        let what = match images.len() {
+            1 => first.reference.clone(),
+            count => format!("{} and {} more", first.reference, count - 1),
+        };
+        let mut load = std::pin::pin!(self.engine.load(&what, stream.body));
         let mut tick = tokio::time::interval(TICK);
         let mut shown = 0;
         let result = loop {
@@ -143,7 +152,7 @@ impl<E: ContainerEngine> Loader<'_, E> {
                 _ = tick.tick() => {
                     let sent = stream.sent.load(Ordering::Relaxed);
                     if sent != shown {
-                        part.progress(sent);
+                        progress(sent);
                         shown = sent;
                     }
                 }
@@ -154,31 +163,38 @@ impl<E: ContainerEngine> Loader<'_, E> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(broken) = broken {
-            let reference = image.reference.clone();
-            return Err(match broken {
-                Broken::GivenUp => LoadError::GivenUp(reference),
-                Broken::Layer(digest, source) => LoadError::Layer {
-                    reference,
-                    digest,
-                    source,
-                },
-            });
+        match broken {
+            Some(Broken::GivenUp) => return Err(LoadError::GivenUp(first.reference.clone())),
+            Some(Broken::Layer(unread)) => {
+                let image = images.get(unread.place).unwrap_or(first);
+                return Err(LoadError::Layer {
+                    reference: image.reference.clone(),
+                    digest: unread.layer,
+                    source: unread.error,
+                });
+            }
+            None => result.map_err(|source| engine_error(first, source))?,
         }
-        result.map_err(|source| engine_error(image, source))?;
-        let bytes = stream.sent.load(Ordering::Relaxed);
-        part.progress(bytes);
-        let layers = Archive::new(image, private, form, skip).layers().collect();
-        Ok(Sent { bytes, layers })
+        progress(stream.sent.load(Ordering::Relaxed));
+        let archive = Archive::new(images, form, skip);
+        let sizes = archive.sizes().into_iter().enumerate();
+        let sent = sizes.map(|(place, bytes)| Sent {
+            bytes,
+            layers: archive.layers(place),
+        });
+        Ok(sent.collect())
     }
 
-    /// What the engine holds under `private`, if it is the image.
-    async fn check(&self, image: &ImageSource, private: &str) -> Result<EngineImage, LoadError> {
-        let found = self
-            .engine
-            .image(private)
-            .await
-            .map_err(|source| engine_error(image, source))?;
+    /// What lfctl's own tag of the image points at.
+    pub(super) async fn held(&self, image: &ImageSource) -> Result<Option<EngineImage>, LoadError> {
+        let private = private_tag(&image.reference, &image.config_digest);
+        let held = self.engine.image(&private).await;
+        held.map_err(|source| engine_error(image, source))
+    }
+
+    /// What the engine holds under lfctl's own tag, if it is the image.
+    pub(super) async fn check(&self, image: &ImageSource) -> Result<EngineImage, LoadError> {
+        let found = self.held(image).await?;
         let expected = self
             .ids(image)
             .iter()
@@ -206,11 +222,12 @@ impl<E: ContainerEngine> Loader<'_, E> {
 
     /// Takes back a tag that a failed load has set. Best effort: the failure
     /// itself is what the operator has to hear.
-    pub(super) async fn undo(&self, private: &str, before: Option<&EngineImage>) {
-        if let Ok(Some(now)) = self.engine.image(private).await
+    pub(super) async fn undo(&self, image: &ImageSource, before: Option<&EngineImage>) {
+        if let Ok(Some(now)) = self.held(image).await
             && before.is_none_or(|before| before.id != now.id)
         {
-            let _ = self.engine.untag(private).await;
+            let private = private_tag(&image.reference, &image.config_digest);
+            let _ = self.engine.untag(&private).await;
         }
     }
 }

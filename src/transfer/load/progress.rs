@@ -63,8 +63,11 @@ impl<'a> Part<'a> {
 
     /// So many bytes were sent.
     pub(super) fn progress(&self, sent: u64) {
-        self.step.progress(sent);
         let now = self.left_out + sent;
+        if now == self.counted.get() {
+            return;
+        }
+        self.step.progress(sent);
         self.whole.moved(self.counted.replace(now), now);
     }
 }

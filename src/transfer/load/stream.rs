@@ -10,11 +10,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::archive::{Archive, ArchiveError, Form, Sink};
+use super::ImageSource;
+use super::archive::{Archive, ArchiveError, Form, Sink, Unread};
 use super::inflate::CHUNK;
-use super::{ImageSource, LoadError};
 use crate::engine::LoadBody;
-use crate::oci::digest::Digest;
 
 /// Messages between the thread that reads and the engine's connection.
 const QUEUE: usize = 8;
@@ -34,7 +33,7 @@ pub(super) struct ArchiveStream {
 #[derive(Debug)]
 pub(super) enum Broken {
     /// A layer could not be read.
-    Layer(Digest, io::Error),
+    Layer(Unread),
     /// The image it went behind was not loaded.
     GivenUp,
 }
@@ -46,40 +45,40 @@ pub(super) type Ahead = Receiver<()>;
 /// the layers below those in it are there. The thread ends when the body is
 /// dropped, or with an error in it when `stop` is set.
 pub(super) fn stream(
-    image: &ImageSource,
-    private: &str,
+    images: &[ImageSource],
     form: Form,
     skip: usize,
     stop: &Arc<AtomicBool>,
     ahead: Option<Ahead>,
-) -> Result<ArchiveStream, LoadError> {
+) -> io::Result<ArchiveStream> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let sent = Arc::new(AtomicU64::new(0));
     let broken = Arc::new(Mutex::new(None));
-    let (image_clone, private, slot) = (image.clone(), private.to_owned(), Arc::clone(&broken));
+    let (images, slot) = (images.to_vec(), Arc::clone(&broken));
     let writer = ChannelWriter::new(sender.clone(), Arc::clone(stop));
     std::thread::Builder::new()
         .name("image-archive".to_owned())
         .spawn(move || {
-            let archive = Archive::new(&image_clone, &private, form, skip);
+            let archive = Archive::new(&images, form, skip);
             let end = |writer: &mut ChannelWriter| writer.is_behind(ahead.as_ref());
-            let (told, broken) = match archive.write(writer, end) {
-                Ok(()) => return,
-                Err(ArchiveError::Out(error)) => (error, None),
-                Err(ArchiveError::Layer(digest, error)) => (
-                    io::Error::new(error.kind(), format!("layer {digest}: {error}")),
-                    Some(Broken::Layer(digest, error)),
-                ),
-                Err(ArchiveError::GivenUp) => (given_up(), Some(Broken::GivenUp)),
+            let (broken, told) = match archive.write(writer, end) {
+                Ok(unread) => (unread.map(Broken::Layer), None),
+                Err(ArchiveError::Out(error)) => (None, Some(error)),
+                Err(ArchiveError::Layer(unread)) => {
+                    let told = io::Error::new(
+                        unread.error.kind(),
+                        format!("layer {}: {}", unread.layer, unread.error),
+                    );
+                    (Some(Broken::Layer(unread)), Some(told))
+                }
+                Err(ArchiveError::GivenUp) => (Some(Broken::GivenUp), Some(given_up())),
             };
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = broken;
-            // A body that just ends would look whole; this one aborts the
-            // request. Without a receiver it is aborted already.
-            let _ = sender.blocking_send(Err(told));
-        })
-        .map_err(|source| LoadError::Thread {
-            reference: image.reference.clone(),
-            source,
+            if let Some(told) = told {
+                // A body that just ends would look whole; this one aborts the
+                // request. Without a receiver it is aborted already.
+                let _ = sender.blocking_send(Err(told));
+            }
         })?;
     let counter = Arc::clone(&sent);
     let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
@@ -213,6 +212,8 @@ impl Sink for ChannelWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::super::archive::tests::Memory;
     use super::super::tests::image;
     use super::*;
@@ -225,10 +226,10 @@ mod tests {
     async fn the_stream_is_the_archive() {
         let big: &'static [u8] = vec![7; 3 << 20].leak();
         let image = image(&[big, b"two"]);
-        let stream = stream(&image, "a:b", Form::Stored, 0, &go(), None).unwrap();
+        let stream = stream(from_ref(&image), Form::Stored, 0, &go(), None).unwrap();
         let chunks: Vec<_> = stream.body.map(Result::unwrap).collect().await;
         let mut expected = Memory::default();
-        Archive::new(&image, "a:b", Form::Stored, 0)
+        Archive::new(&[image], Form::Stored, 0)
             .write(&mut expected, |_| Ok(true))
             .unwrap();
         assert!(chunks.concat() == expected.bytes);
@@ -249,20 +250,20 @@ mod tests {
             }
             good(digest)
         });
-        let stream = stream(&image, "a:b", Form::Inflated, 0, &go(), None).unwrap();
+        let stream = stream(from_ref(&image), Form::Inflated, 0, &go(), None).unwrap();
         let last = stream.body.collect::<Vec<_>>().await.pop().unwrap();
         let text = last.unwrap_err().to_string();
         assert!(text.contains(&bad.to_string()), "{text}");
         assert!(text.contains("wrong byte"), "{text}");
         let broken = stream.broken.lock().unwrap().take().unwrap();
-        assert!(matches!(broken, Broken::Layer(layer, _) if layer == bad));
+        assert!(matches!(broken, Broken::Layer(unread) if unread.layer == bad));
     }
 
     #[tokio::test]
     async fn a_stopped_stream_does_not_look_whole() {
         let stop = go();
         stop.store(true, Ordering::Relaxed);
-        let stream = stream(&image(&[b"one"]), "a:b", Form::Stored, 0, &stop, None).unwrap();
+        let stream = stream(&[image(&[b"one"])], Form::Stored, 0, &stop, None).unwrap();
         let last = stream.body.collect::<Vec<_>>().await.pop().unwrap();
         assert!(last.is_err());
         assert!(stream.broken.lock().unwrap().is_none());
@@ -284,7 +285,7 @@ mod tests {
     async fn only_the_end_is_held_back_until_the_image_ahead_is_loaded() {
         let image = image(&[b"one", b"two"]);
         let (loaded, ahead) = std::sync::mpsc::channel();
-        let archive = |ahead| stream(&image, "a:b", Form::Inflated, 1, &go(), ahead).unwrap();
+        let archive = |ahead| stream(from_ref(&image), Form::Inflated, 1, &go(), ahead).unwrap();
         let mut behind = archive(Some(ahead));
         let mut bytes = held_back(&mut behind).await;
         assert!(bytes.windows(3).any(|part| part == b"two"));
@@ -305,7 +306,7 @@ mod tests {
     async fn without_the_image_ahead_an_archive_is_never_whole() {
         let image = image(&[b"one", b"two"]);
         let (loaded, ahead) = std::sync::mpsc::channel();
-        let mut behind = stream(&image, "a:b", Form::Inflated, 1, &go(), Some(ahead)).unwrap();
+        let mut behind = stream(from_ref(&image), Form::Inflated, 1, &go(), Some(ahead)).unwrap();
         held_back(&mut behind).await;
         drop(loaded);
         let last = behind.body.collect::<Vec<_>>().await.pop().unwrap();
@@ -319,7 +320,7 @@ mod tests {
         let image = image(&[b"one", b"two"]);
         let (_loaded, ahead) = std::sync::mpsc::channel();
         let stop = go();
-        let mut behind = stream(&image, "a:b", Form::Inflated, 1, &stop, Some(ahead)).unwrap();
+        let mut behind = stream(from_ref(&image), Form::Inflated, 1, &stop, Some(ahead)).unwrap();
         held_back(&mut behind).await;
         stop.store(true, Ordering::Relaxed);
         let last = behind.body.collect::<Vec<_>>().await.pop().unwrap();
@@ -330,7 +331,7 @@ mod tests {
     fn a_closed_receiver_is_not_the_layers_fault() {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
-        let error = Archive::new(&image(&[b"one"]), "a:b", Form::Stored, 0)
+        let error = Archive::new(&[image(&[b"one"])], Form::Stored, 0)
             .write(ChannelWriter::new(sender, go()), |_| Ok(true))
             .unwrap_err();
         assert!(matches!(error, ArchiveError::Out(_)));

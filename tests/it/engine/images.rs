@@ -1,4 +1,4 @@
-use lfctl::engine::Images;
+use lfctl::engine::{EngineKind, Images};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +42,7 @@ macro_rules! over_each_engine {
 over_each_engine! {
     an_image_is_loaded_once,
     only_missing_images_are_sent,
+    images_of_one_base_send_it_once,
     a_loaded_image_runs,
     an_image_that_lost_its_tags_gets_them_back,
     a_wrong_byte_aborts_the_load_and_leaves_no_tag,
@@ -184,11 +185,7 @@ async fn layers_that_go_away_meanwhile_are_sent_after_all() {
     assert_eq!(*read.lock().unwrap(), [top, base, top]);
 }
 
-#[tokio::test]
-#[ignore = "needs an engine"]
-async fn images_of_one_base_send_it_once() {
-    let rig = Rig::new().await;
-    rig.must_take_partial_archives();
+async fn images_of_one_base_send_it_once(rig: Rig) {
     let base = busybox(&rig.name);
     let names = ["one", "two", "three", "four"];
     let tops = names.map(|name| layer(&[(name, 0o644, &noise(name, 1 << 20))]));
@@ -219,7 +216,13 @@ async fn images_of_one_base_send_it_once() {
     }
     assert_eq!(read, wanted);
     assert_eq!(sent, wanted);
-    let spec = rig.spec("cat", &loaded[3].id, "cat /mark; stat -c %s /four");
+    if rig.facts.kind == EngineKind::Podman {
+        let layers = base.meta.size + tops.iter().map(|top| top.meta.size).sum::<u64>();
+        let bytes: u64 = loaded.iter().map(|image| image.sent_bytes).sum();
+        assert!((layers..layers + 30_000).contains(&bytes), "{bytes}");
+    }
+    // In one write: Podman 4.3 loses what comes before the end of a line.
+    let spec = rig.spec("cat", &loaded[3].id, "echo $(cat /mark; stat -c %s /four)");
     let (code, logs) = rig.run_to_end(&spec).await;
     assert_eq!((code, logs), (0, format!("{}{}\n", rig.name, 1 << 20)));
 }
