@@ -13,6 +13,7 @@
 //! /var/lib/lfctl/<name>.lock             held while something changes
 //! /var/log/lfctl/<name>/audit.jsonl      hash-chained: who, when, what, result
 //! /var/lib/lfctl/releases.json           highest release of each name, for the whole host
+//! /var/lib/lfctl/statements.json         newest statement about keys of each signer
 //! /var/lib/lfctl/_host.lock              held while a file of the whole host is replaced
 //! /var/log/lfctl/_host/audit.jsonl       the same log of what concerns the whole host
 //! ```

@@ -7,7 +7,7 @@ use super::signal::asked_to_stop;
 use crate::check::lab;
 use crate::engine::docker::Docker;
 use crate::facts::Subject;
-use crate::facts::lab::{LabError, Mode, play};
+use crate::facts::lab::{LabError, Mode, TELEMETRY_MODES, play};
 use crate::report::event::{Step, StepStatus, Unit};
 
 /// Options of the lab.
@@ -48,7 +48,9 @@ async fn run(
     subject: &Subject,
     modes: &[Mode],
 ) -> Result<(), Failure> {
-    let count = u64::try_from(modes.len() * 2).unwrap_or(u64::MAX);
+    let telemetry = TELEMETRY_MODES.iter().filter(|one| modes.contains(one));
+    let plays = 2 * (modes.len() + telemetry.count());
+    let count = u64::try_from(plays).unwrap_or(u64::MAX);
     let step = Step::sized(
         context.reporter.as_ref(),
         "lab",

@@ -101,6 +101,26 @@ fn interrupt(host: &Host) {
     assert_eq!(ended.status.code(), Some(12), "{}", both(&ended));
 }
 
+/// Usage telemetry holds the first health call as long as it is known to, and
+/// the settings of the appliance end that.
+fn telemetry_holds_health(lab: &Value) {
+    let telemetry = lab["telemetry"].as_array().unwrap();
+    assert_eq!(telemetry.len(), 4);
+    for row in telemetry {
+        println!(
+            "telemetry {}: on {}, with {}",
+            row["mode"], row["on"], row["with"]
+        );
+        let held = row["on"]["elapsed-ms"].as_u64().unwrap();
+        let known = match row["mode"].as_str().unwrap() {
+            "refused" | "name-not-found" => 9_000..14_000,
+            _ => 30_000..40_000,
+        };
+        assert!(known.contains(&held), "{row}");
+        assert!(row["with"]["elapsed-ms"].as_u64().unwrap() < 1000, "{row}");
+    }
+}
+
 #[test]
 #[ignore = "needs the rehearsal"]
 fn each_mode_comes_to_what_langfuse_is_known_for() {
@@ -140,6 +160,7 @@ fn each_mode_comes_to_what_langfuse_is_known_for() {
         assert_eq!(row["without"]["body"], body, "{row}");
     }
     println!("slowest behind the seal: {slowest} ms");
+    telemetry_holds_health(&lab);
     assert_eq!(lab["findings"], serde_json::json!([]));
 
     interrupt(&host);

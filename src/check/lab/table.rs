@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::facts::lab::{Body, Mode, Played};
+use crate::facts::lab::{Body, HealthCall, Mode, Played};
 use crate::langfuse::UpdateVerdict;
 
 /// Version of the document.
@@ -23,6 +23,46 @@ pub struct Lab {
     pub findings: Vec<String>,
     /// What each mode came to.
     pub modes: Vec<Row>,
+    /// What usage telemetry made of health.
+    pub telemetry: Vec<TelemetryRow>,
+}
+
+/// The first health call of twelve hours, in a mode.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct TelemetryRow {
+    /// The mode.
+    pub mode: Mode,
+    /// Seconds that telemetry is known to hold it.
+    pub known_seconds: u64,
+    /// With telemetry on and no settings that keep web in.
+    pub on: HealthCell,
+    /// With the settings of the appliance.
+    pub with: HealthCell,
+}
+
+/// What a health call came to.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct HealthCell {
+    /// HTTP status; absent where nothing came in time.
+    pub status: Option<u16>,
+    /// Milliseconds it took.
+    pub elapsed_ms: u64,
+    /// Status of another call meanwhile.
+    pub beside: Option<u16>,
+}
+
+impl From<HealthCall> for HealthCell {
+    fn from(call: HealthCall) -> Self {
+        Self {
+            status: call.status,
+            elapsed_ms: call.ms,
+            beside: call.beside,
+        }
+    }
 }
 
 /// A mode, with and without the appliance's settings.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::table::{Cell, Lab};
+use super::table::{Cell, HealthCell, Lab};
 use crate::facts::lab::Body;
 
 impl std::fmt::Display for Body {
@@ -38,6 +38,13 @@ impl Lab {
             let log = row.without.log_line.as_deref().unwrap_or("nothing");
             let _ = writeln!(text, "{:<20} logged   {log}", "");
         }
+        if !self.telemetry.is_empty() {
+            text.push_str("usage telemetry: the first health call of 12 hours\n");
+        }
+        for row in &self.telemetry {
+            let _ = writeln!(text, "{:<20} {:<8} {}", row.mode, "on", row.on.words());
+            let _ = writeln!(text, "{:<20} {:<8} {}", "", "with", row.with.words());
+        }
         for finding in &self.findings {
             let _ = writeln!(text, "NOT AS IT MUST BE  {finding}");
         }
@@ -53,12 +60,24 @@ impl Lab {
     }
 }
 
+impl HealthCell {
+    pub(super) fn words(&self) -> String {
+        let status = self
+            .status
+            .map_or_else(|| "none".to_owned(), |status| status.to_string());
+        format!("{status} after {} s", seconds(self.elapsed_ms))
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
+}
+
 fn line(cell: &Cell) -> String {
     let status = cell
         .status
         .map_or_else(|| "none".to_owned(), |status| status.to_string());
-    let (whole, milli) = (cell.elapsed_ms / 1000, cell.elapsed_ms % 1000);
-    let seconds = format!("{whole}.{milli:03}");
+    let seconds = seconds(cell.elapsed_ms);
     let health = cell.health_words();
     format!(
         "{status:<6} {:<8} {seconds:>8}  {health:<15} {}",

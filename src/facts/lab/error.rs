@@ -15,6 +15,12 @@ pub enum LabError {
     /// There is nothing to make the lab's web from.
     #[error("the appliance has no container for web")]
     NoWeb,
+    /// There is nothing to make the lab's Postgres from.
+    #[error("the appliance has no container for Postgres")]
+    NoPostgres,
+    /// The lab's Postgres does not answer.
+    #[error("the lab's Postgres does not serve")]
+    PostgresNotServing(#[source] QueryError),
     /// The responder ended at once.
     #[error("the responder does not run")]
     NoResponder,

@@ -1,7 +1,7 @@
 //! The lab: what Langfuse's update check comes to under everything that a
 //! network may do to it.
 //!
-//! A throwaway web of the appliance's own image, without databases, calls a
+//! A throwaway web of the appliance's own image, without its databases, calls a
 //! responder that plays the vendor's host and the name server. Both are alone
 //! on a network of their own; nothing of the appliance is touched, and all of
 //! it is removed at the end.
@@ -9,6 +9,7 @@
 mod error;
 mod mode;
 mod room;
+mod telemetry;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use serde_json::Value;
 pub use error::LabError;
 pub use mode::{Mode, NoSuchMode};
 use room::{Room, Settings};
+pub use telemetry::{HealthCall, MODES as TELEMETRY_MODES, PlayedTelemetry};
 
 use super::Subject;
 use crate::engine::{ContainerEngine, EngineKind};
@@ -74,6 +76,15 @@ pub struct Played {
     pub check: UpdateCheck,
 }
 
+/// What all modes came to.
+#[derive(Debug, Clone)]
+pub struct Results {
+    /// Update checks without settings, and with those of the appliance.
+    pub checks: [Vec<Played>; 2],
+    /// Health calls under usage telemetry.
+    pub telemetry: Vec<PlayedTelemetry>,
+}
+
 /// What the player prints.
 #[derive(Deserialize)]
 struct Printed {
@@ -97,7 +108,7 @@ pub async fn play<E: ContainerEngine>(
     modes: &[Mode],
     stop: impl Future<Output = ()>,
     told: impl Fn(),
-) -> Result<Option<[Vec<Played>; 2]>, LabError> {
+) -> Result<Option<Results>, LabError> {
     if engine.facts().await?.kind != EngineKind::Docker {
         return Err(LabError::NotDocker);
     }
@@ -113,7 +124,7 @@ async fn play_in<E: ContainerEngine>(
     modes: &[Mode],
     mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
     told: impl Fn(),
-) -> Result<Option<[Vec<Played>; 2]>, LabError> {
+) -> Result<Option<Results>, LabError> {
     // What makes something is waited for, or it would appear behind the end.
     room.open().await?;
     let mut all = [Vec::new(), Vec::new()];
@@ -137,7 +148,11 @@ async fn play_in<E: ContainerEngine>(
         }
         room.remove_web().await?;
     }
-    Ok(Some(all))
+    let telemetry = telemetry::play(room, modes, stop, &told).await?;
+    Ok(telemetry.map(|telemetry| Results {
+        checks: all,
+        telemetry,
+    }))
 }
 
 async fn play_one<E: ContainerEngine>(room: &Room<'_, E>, mode: Mode) -> Result<Played, LabError> {

@@ -11,8 +11,9 @@ use crate::engine::{
 };
 use crate::facts::Subject;
 use crate::langfuse::query::exec;
-use crate::render::{RenderedFile, dns_options, files_tar};
+use crate::render::{Names, RenderedFile, dns_options, files_tar};
 use crate::stack::secret::Secret;
+use crate::stack::{Schema, SchemaKind, Service};
 use crate::sys::text::one_line;
 
 const RESPONDER: &str = include_str!("responder.js");
@@ -23,6 +24,9 @@ const CERTIFICATE: &str = "/lfctl-lab/known.crt";
 
 const WEB: &str = "web";
 const OUTSIDE: &str = "outside";
+const POSTGRES: &str = "postgres";
+const TELEMETRY_RUNS: &str = "SELECT count(*) FROM cron_jobs \
+     WHERE name = 'telemetry' AND job_started_at IS NOT NULL";
 /// Where Langfuse's web listens unless it is told otherwise.
 const WEB_PORT: &str = "3000";
 /// How long web may take to serve: the real one takes 7 s on an idle machine.
@@ -38,6 +42,8 @@ const REMOVALS: u32 = 10;
 pub(super) enum Settings {
     /// None that keep it in: it reaches the responder.
     None,
+    /// The same with usage telemetry, on a Postgres of the lab.
+    Telemetry,
     /// Those of the appliance.
     Appliance,
 }
@@ -49,7 +55,11 @@ pub(super) struct Room<'a, E> {
     appliance: &'a str,
     /// Web as the appliance runs it.
     model: Container,
-    service: &'a crate::stack::Service,
+    service: &'a Service,
+    /// How to ask Postgres, and what it runs as.
+    postgres: Option<(&'a Schema, &'a Service)>,
+    /// The host name that web knows ClickHouse by.
+    clickhouse: Option<&'a str>,
     outside: Option<IpAddr>,
 }
 
@@ -58,11 +68,16 @@ impl<'a, E: ContainerEngine> Room<'a, E> {
         let web = subject.stack.langfuse.web.as_str();
         let service = subject.stack.service(web).ok_or(LabError::NoWeb)?;
         let model = engine.container(&subject.container(web)).await?;
+        let stack = &subject.stack;
+        let schema_of = |kind| stack.schemas.iter().find(|one| one.kind == kind);
+        let postgres = schema_of(SchemaKind::Prisma);
         Ok(Self {
             engine,
             appliance: &subject.name,
             model: model.ok_or(LabError::NoWeb)?,
             service,
+            postgres: postgres.and_then(|one| Some((one, stack.service(&one.service)?))),
+            clickhouse: schema_of(SchemaKind::GolangMigrate).map(|one| one.service.as_str()),
             outside: None,
         })
     }
@@ -89,7 +104,9 @@ impl<'a, E: ContainerEngine> Room<'a, E> {
             bridge: None,
         };
         self.engine.create_network(&network).await?;
+        let names = [Some(OUTSIDE), self.clickhouse].into_iter().flatten();
         let spec = ContainerSpec {
+            networks: vec![(network.name.clone(), names.map(str::to_owned).collect())],
             // It opens ports 53 and 443.
             user: Some("0:0".to_owned()),
             entrypoint: Some(vec![
@@ -134,6 +151,11 @@ impl<'a, E: ContainerEngine> Room<'a, E> {
             let name = format!("LANGFUSE_AUTO_{switch}_MIGRATION_DISABLED");
             env.insert(name, "true".to_owned());
         }
+        if settings == Settings::Telemetry {
+            env.insert("TELEMETRY_ENABLED".to_owned(), "true".to_owned());
+            // It makes the tables that it asks.
+            env.remove("LANGFUSE_AUTO_POSTGRES_MIGRATION_DISABLED");
+        }
         env.insert("NODE_EXTRA_CA_CERTS".to_owned(), CERTIFICATE.to_owned());
         let mut spec = ContainerSpec {
             user: self.service.user.clone(),
@@ -149,7 +171,9 @@ impl<'a, E: ContainerEngine> Room<'a, E> {
             ..self.container(WEB)
         };
         match settings {
-            Settings::None => spec.resolver = self.outside.map_or(Resolver::Nobody, Resolver::At),
+            Settings::None | Settings::Telemetry => {
+                spec.resolver = self.outside.map_or(Resolver::Nobody, Resolver::At);
+            }
             Settings::Appliance => {
                 spec.extra_hosts.clone_from(&self.model.extra_hosts);
                 spec.dns_options = dns_options();
@@ -157,6 +181,72 @@ impl<'a, E: ContainerEngine> Room<'a, E> {
         }
         self.start(&spec, &[("known.crt", KNOWN.0)]).await?;
         Ok(())
+    }
+
+    /// Starts an empty Postgres as the appliance has it, and waits until it
+    /// serves.
+    pub(super) async fn start_postgres(&self) -> Result<(), LabError> {
+        let (_, service) = self.postgres.ok_or(LabError::NoPostgres)?;
+        let names = Names {
+            appliance: self.appliance,
+        };
+        let model = self
+            .engine
+            .container(&names.container(&service.name))
+            .await?;
+        let model = model.ok_or(LabError::NoPostgres)?;
+        let env = model.env.iter().filter_map(|line| line.split_once('='));
+        let mut env: BTreeMap<_, _> = env
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        // In the container itself, which goes at the end.
+        env.insert("PGDATA".to_owned(), "/tmp/lfctl-lab".to_owned());
+        let spec = ContainerSpec {
+            image: model.image,
+            user: service.user.clone(),
+            entrypoint: service.entrypoint.clone(),
+            command: service.command.clone(),
+            env: env.into(),
+            networks: vec![(self.name("network"), vec![service.name.clone()])],
+            confinement: Some(ConfinementSpec {
+                capabilities: Vec::new(),
+                pids: PIDS,
+                memory: None,
+                read_only: false,
+            }),
+            ..self.container(POSTGRES)
+        };
+        self.start(&spec, &[]).await?;
+        let begun = Instant::now();
+        loop {
+            match exec(self.engine, &spec.name, &service.health.command, AROUND).await {
+                Ok(_) => return Ok(()),
+                Err(error) if begun.elapsed() > START_LIMIT => {
+                    return Err(LabError::PostgresNotServing(error));
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    /// Makes the next health call one that sends telemetry. A call that still
+    /// does is waited for.
+    pub(super) async fn make_telemetry_due(&self) -> Result<(), LabError> {
+        let begun = Instant::now();
+        while self.sql(TELEMETRY_RUNS).await?.trim() != "0" && begun.elapsed() < AROUND {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        self.sql("DELETE FROM cron_jobs WHERE name = 'telemetry'")
+            .await?;
+        Ok(())
+    }
+
+    async fn sql(&self, statement: &str) -> Result<String, LabError> {
+        let (schema, _) = self.postgres.ok_or(LabError::NoPostgres)?;
+        let mut command = schema.query.clone();
+        command.push(statement.to_owned());
+        Ok(exec(self.engine, &self.name(POSTGRES), &command, AROUND).await?)
     }
 
     /// Waits until web serves.
@@ -234,7 +324,9 @@ impl<'a, E: ContainerEngine> Room<'a, E> {
             gid: 0,
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        self.engine.upload(&spec.name, files_tar(&files)?).await?;
+        if !files.is_empty() {
+            self.engine.upload(&spec.name, files_tar(&files)?).await?;
+        }
         Ok(self.engine.start(&spec.name).await?)
     }
 
