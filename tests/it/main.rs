@@ -51,6 +51,8 @@ mod program;
 #[cfg(test)]
 mod reader;
 #[cfg(test)]
+mod reboot;
+#[cfg(test)]
 mod receipt;
 #[cfg(test)]
 mod refusals;

@@ -135,6 +135,11 @@ pub(crate) struct Releases {
 
 impl Releases {
     pub(crate) fn of(host: &Host, way: UpgradeWay) -> Self {
+        Self::named(&host.name, way)
+    }
+
+    /// Those whose images have this name.
+    pub(crate) fn named(name: &str, way: UpgradeWay) -> Self {
         let busybox = std::fs::read(BUSYBOX)
             .unwrap_or_else(|error| panic!("{BUSYBOX}: {error}; install busybox-static"));
         let make_table = format!("#!/bin/sh\n{MAKE_TABLE}\n");
@@ -150,10 +155,10 @@ impl Releases {
             ("bin/gateway", GATEWAY.as_bytes()),
             ("bin/gateways", GATEWAYS.as_bytes()),
             ("bin/make-table", make_table.as_bytes()),
-            ("tmp/mark", host.name.as_bytes()),
+            ("tmp/mark", name.as_bytes()),
         ];
         Self {
-            name: host.name.clone(),
+            name: name.to_owned(),
             way,
             base: FakeLayer::plain(&[&own[..], &CLIENTS[..]].concat()),
         }

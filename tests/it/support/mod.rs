@@ -5,6 +5,7 @@ pub(crate) mod bundle;
 pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod island;
+pub(crate) mod machine;
 pub(crate) mod outside;
 pub(crate) mod podman;
 #[cfg(feature = "pull")]
