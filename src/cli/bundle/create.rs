@@ -23,7 +23,7 @@ use crate::cli::signal::{outlive_size_limit, unless_asked_to_stop};
 use crate::engine::EngineTarget;
 use crate::engine::docker::Docker;
 use crate::host::trust::TrustStore;
-use crate::oci::registry::{self, Credentials, Mirror, RequestLimits};
+use crate::oci::registry::{self, CertificateFile, Credentials, Mirror, RequestLimits};
 use crate::report::event::{Level, notice};
 use crate::sign::SecretKey;
 use crate::sys::fs::{
@@ -156,7 +156,7 @@ impl Args {
                 mirrors: self.mirror,
                 plain_http: self.plain_http,
                 credentials: Credentials::of_user(),
-                authorities: read_all(&self.ca)?,
+                authorities: certificates(&self.ca)?,
                 limits: RequestLimits::default(),
             },
             created: None,
@@ -338,7 +338,11 @@ fn read_lock(file: &Path, locked: bool) -> Result<Option<Lock>, Failure> {
     }
 }
 
-fn read_all(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Failure> {
-    let read = files.iter().map(fs::read).collect::<Result<_, _>>();
+fn certificates(files: &[PathBuf]) -> Result<Vec<CertificateFile>, Failure> {
+    let read = |path: &PathBuf| {
+        let (path, content) = (path.clone(), fs::read(path)?);
+        Ok(CertificateFile { path, content })
+    };
+    let read = files.iter().map(read).collect::<io::Result<_>>();
     read.map_err(Failure::from)
 }

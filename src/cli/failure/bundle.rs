@@ -134,7 +134,8 @@ impl Failure {
                 Self::from_error(Kind::NotTrusted, error)
             }
             RegistryError::Image { reference, source } => Self::image(error, reference, source),
-            RegistryError::Authority(_) => Self::from_error(Kind::Usage, error),
+            RegistryError::Authority { .. } => Self::from_error(Kind::Usage, error)
+                .hint("name a file of certificates with `--ca`, as `openssl x509` writes them"),
             RegistryError::Request {
                 source,
                 registry: name,

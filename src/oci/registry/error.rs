@@ -1,6 +1,7 @@
 //! What can go wrong with a registry, and what may pass by itself.
 
 use std::error::Error as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -20,8 +21,14 @@ pub enum RegistryError {
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
     /// A file of certificates holds none.
-    #[error("no PEM certificate can be read out of the CA file")]
-    Authority(#[source] Option<reqwest::Error>),
+    #[error("no certificate can be read out of `{}`", .path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, where it is not just empty of them.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A request failed for good.
     #[error("cannot get {what} from {registry}")]
     Request {

@@ -26,7 +26,7 @@ use client::{Client, Wanted};
 pub use credentials::Credentials;
 pub use error::{Refusal, RegistryError, RequestError};
 pub use mirror::Mirror;
-pub use options::{Options, RequestLimits};
+pub use options::{CertificateFile, Options, RequestLimits};
 pub use tls_error::TlsTrouble;
 
 use super::digest::Digest;

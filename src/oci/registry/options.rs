@@ -1,5 +1,6 @@
 //! How to reach registries.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::credentials::Credentials;
@@ -16,10 +17,19 @@ pub struct Options {
     pub plain_http: bool,
     /// Logins.
     pub credentials: Credentials,
-    /// Certificates (PEM) that are trusted besides those of this host.
-    pub authorities: Vec<Vec<u8>>,
+    /// Certificates that are trusted besides those of this host.
+    pub authorities: Vec<CertificateFile>,
     /// How long to wait and how often to try again.
     pub limits: RequestLimits,
+}
+
+/// A file of certificates, as PEM or one of them as DER.
+#[derive(Debug, Clone)]
+pub struct CertificateFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// What it holds.
+    pub content: Vec<u8>,
 }
 
 /// Retry and timeout limits.

@@ -13,20 +13,23 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, Signa
 use rustls_platform_verifier::Verifier;
 
 use super::error::RegistryError;
+use super::options::CertificateFile;
 use super::tls_error::is_authority;
 
-/// How to speak TLS: with the authorities of this host and those in these PEM
+/// What some editors write before text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// How a certificate in DER begins: a sequence whose length has two bytes.
+const DER: &[u8] = b"\x30\x82";
+
+/// How to speak TLS: with the authorities of this host and those in these
 /// files, and with certificates that are in them themselves.
-pub(super) fn config(files: &[Vec<u8>]) -> Result<ClientConfig, RegistryError> {
+pub(super) fn config(files: &[CertificateFile]) -> Result<ClientConfig, RegistryError> {
     let mut named = Vec::new();
-    for pem in files {
-        // The same reader as ever says what is wrong with the file.
-        let found = Certificate::from_pem_bundle(pem)
-            .map_err(|error| RegistryError::Authority(Some(error)))?;
-        if found.is_empty() {
-            return Err(RegistryError::Authority(None));
-        }
-        named.extend(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+    for file in files {
+        named.extend(certificates(&file.content).map_err(|source| {
+            let path = file.path.clone();
+            RegistryError::Authority { path, source }
+        })?);
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let inner = Verifier::new_with_extra_roots(named.iter().cloned(), Arc::clone(&provider))
@@ -45,6 +48,26 @@ pub(super) fn config(files: &[Vec<u8>]) -> Result<ClientConfig, RegistryError> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The certificates of a file, at least one.
+fn certificates(
+    content: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, Option<Box<dyn std::error::Error + Send + Sync>>> {
+    if content.starts_with(DER) {
+        let certificate = CertificateDer::from(content.to_vec());
+        ParsedCertificate::try_from(&certificate).map_err(|error| Some(error.into()))?;
+        return Ok(vec![certificate]);
+    }
+    let pem = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
+    // The same reader as ever says what is wrong with the file.
+    let found = Certificate::from_pem_bundle(pem).map_err(|error| Some(error.into()))?;
+    if found.is_empty() {
+        return Err(None);
+    }
+    Ok(CertificateDer::pem_slice_iter(pem)
+        .filter_map(Result::ok)
+        .collect())
 }
 
 /// Takes a certificate that an authority signed, and one that was named

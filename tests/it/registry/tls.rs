@@ -107,14 +107,35 @@ fn each_trouble_with_tls_has_a_hint_of_its_own() {
         let text = String::from_utf8_lossy(&refused.stderr);
         assert!(!text.contains("--plain-http"), "{text}");
     }
-    // The certificate itself, and the authority that signed it.
+    let ca = fs_err::read(dir.join("ca.crt")).unwrap();
+    let marked = [b"\xef\xbb\xbf".as_slice(), &ca].concat();
+    fs_err::write(dir.join("marked.crt"), marked).unwrap();
+    openssl(
+        dir,
+        &["x509", "-in", "ca.crt", "-outform", "DER", "-out", "ca.der"],
+    );
+    // The certificate itself, and the authority that signed it, as Windows
+    // writes it too.
     for (name, ca) in [
         ("ca-too", "ca-too.crt"),
         ("leaf", "leaf.crt"),
         ("leaf", "ca.crt"),
+        ("leaf", "marked.crt"),
+        ("leaf", "ca.der"),
     ] {
         let registry = over_tls(&open, dir, name);
         assert_made(&pull(&registry.address(), &["--ca", ca]));
+    }
+    fs_err::write(
+        dir.join("cut.der"),
+        &fs_err::read(dir.join("ca.der")).unwrap()[..99],
+    )
+    .unwrap();
+    for wrong in ["ca.key", "cut.der"] {
+        let refused = pull(&open.address(), &["--ca", wrong]);
+        assert_eq!(refused.status.code(), Some(2));
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(text.contains(&format!("out of `{wrong}`")), "{text}");
     }
     let refused = pull(&open.address(), &[]);
     assert_refused(&refused, &["does not speak TLS", "--plain-http"]);
