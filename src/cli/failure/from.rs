@@ -64,9 +64,9 @@ impl From<EngineError> for Failure {
                 either(&log_commands(socket))
             )),
             EngineError::Chosen { .. } => failure.hint(
-                "take the Docker of this host with `--engine docker`, or name a socket with \
-                 `--engine unix:///path/to.sock`; `docker context use default` and \
-                 `unset DOCKER_HOST DOCKER_CONTEXT` take the choice back",
+                "take the engine of this host with `--engine docker` or `--engine podman`, or name a \
+                 socket with `--engine unix:///path/to.sock`; `docker context use default` and \
+                 `unset DOCKER_HOST DOCKER_CONTEXT CONTAINER_HOST` take the choice back",
             ),
             EngineError::Foreign { kind, ref name, .. } => failure.hint(format!(
                 "choose another name with `--name`, or remove the {kind} `{name}` yourself if \

@@ -1,5 +1,6 @@
-//! Which engine Docker's own client drives: `DOCKER_HOST`, else the context
-//! that `DOCKER_CONTEXT` or `docker context use` chose.
+//! Which engine the operator's own client drives: that of `DOCKER_HOST`, else
+//! of the context that `DOCKER_CONTEXT` or `docker context use` chose, else of
+//! Podman's `CONTAINER_HOST`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::sys::text::one_line;
 /// The context that means: as if there were none.
 const DEFAULT: &str = "default";
 
-/// An engine that the operator chose for Docker's client.
+/// An engine that the operator chose for Docker's client or Podman's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chosen {
     /// By what.
@@ -46,13 +47,32 @@ impl ContextError {
 pub(super) fn chosen(
     variable: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Chosen>, ContextError> {
-    let set = |name: &str| variable(name).filter(|text| !text.is_empty());
-    if let Some(host) = set("DOCKER_HOST") {
-        return Ok(Some(Chosen {
-            origin: "DOCKER_HOST".to_owned(),
-            host,
-        }));
+    of_docker(variable).map(|chosen| chosen.or_else(|| of_podman(variable)))
+}
+
+/// What was chosen for Docker's client.
+pub(super) fn of_docker(
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<Chosen>, ContextError> {
+    match named("DOCKER_HOST", variable) {
+        Some(host) => Ok(Some(host)),
+        None => of_context(variable),
     }
+}
+
+/// What was chosen for Podman's client.
+pub(super) fn of_podman(variable: &impl Fn(&str) -> Option<String>) -> Option<Chosen> {
+    named("CONTAINER_HOST", variable)
+}
+
+fn named(name: &str, variable: &impl Fn(&str) -> Option<String>) -> Option<Chosen> {
+    let host = variable(name).filter(|text| !text.is_empty())?;
+    let origin = name.to_owned();
+    Some(Chosen { origin, host })
+}
+
+fn of_context(variable: &impl Fn(&str) -> Option<String>) -> Result<Option<Chosen>, ContextError> {
+    let set = |name: &str| variable(name).filter(|text| !text.is_empty());
     let home = || Some(Path::new(&set("HOME")?).join(".docker"));
     let Some(dir) = set("DOCKER_CONFIG").map(PathBuf::from).or_else(home) else {
         return Ok(None);

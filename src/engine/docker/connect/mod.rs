@@ -1,7 +1,7 @@
 //! Finding the socket that answers.
 //!
-//! Only unix sockets are ever opened. What the operator chose for Docker's own
-//! client is the only one that counts, so that lfctl drives the engine that
+//! Only unix sockets are ever opened. What the operator chose for Docker's or
+//! Podman's own client is the only one that counts, so that lfctl drives the engine that
 //! the operator sees.
 
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
 use tower_service::Service;
 
+use super::context::{Chosen, ContextError};
 use super::{Docker, context, raw, read};
 use crate::engine::{EngineError, EngineKind, EngineTarget, ParseTargetError};
 
@@ -125,12 +126,14 @@ fn candidates(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Candidates, EngineError> {
     let chosen = match target {
-        EngineTarget::Auto | EngineTarget::Docker => chosen(&variable),
-        _ => Ok(None),
+        EngineTarget::Auto => socket_of(context::chosen(&variable)),
+        EngineTarget::Docker => socket_of(context::of_docker(&variable)),
+        EngineTarget::Podman => socket_of(Ok(context::of_podman(&variable))),
+        EngineTarget::Socket(_) => Ok(None),
     };
     match (chosen, target) {
-        // Who names Docker on the command line means the one on this host.
-        (Ok(None), _) | (Err(_), EngineTarget::Docker) => {}
+        // Who names one on the command line means the one on this host.
+        (Ok(None), _) | (Err(_), EngineTarget::Docker | EngineTarget::Podman) => {}
         (Ok(Some((path, origin))), _) => {
             return Ok(Candidates {
                 paths: vec![path],
@@ -147,11 +150,11 @@ fn candidates(
     })
 }
 
-/// The socket that Docker's client drives, and what chose it.
-fn chosen(
-    variable: &impl Fn(&str) -> Option<String>,
+/// The socket that was chosen, and what chose it.
+fn socket_of(
+    chosen: Result<Option<Chosen>, ContextError>,
 ) -> Result<Option<(PathBuf, String)>, EngineError> {
-    let chosen = context::chosen(variable).map_err(|source| EngineError::Chosen {
+    let chosen = chosen.map_err(|source| EngineError::Chosen {
         origin: source.origin().to_owned(),
         source: Box::new(source),
     })?;

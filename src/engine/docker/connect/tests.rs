@@ -47,6 +47,16 @@ fn the_engine_of_dockers_own_client_is_the_only_one() {
         tried(&EngineTarget::Podman, &context),
         ["/run/podman/podman.sock"]
     );
+    // Podman's variable, unless Docker's client is told something else.
+    let podman = ("CONTAINER_HOST", "unix:///run/p.sock");
+    assert_eq!(tried(&EngineTarget::Auto, &[podman]), ["/run/p.sock"]);
+    assert_eq!(tried(&EngineTarget::Podman, &[podman]), ["/run/p.sock"]);
+    assert_eq!(
+        tried(&EngineTarget::Auto, &[podman, host[0]]),
+        ["/run/mine.sock"]
+    );
+    let docker = tried(&EngineTarget::Docker, &[podman]);
+    assert_eq!(docker, ["/var/run/docker.sock"]);
 }
 
 #[test]
@@ -68,6 +78,10 @@ fn an_engine_elsewhere_is_refused_not_replaced() {
         (
             &[("DOCKER_CONFIG", away), ("DOCKER_CONTEXT", "away")],
             ["context `away`", "ssh://admin@other"],
+        ),
+        (
+            &[("CONTAINER_HOST", "ssh://root@other/run/podman/podman.sock")],
+            ["CONTAINER_HOST", "ssh://root@other"],
         ),
         (
             &[("DOCKER_CONFIG", away), ("DOCKER_CONTEXT", "gone")],
