@@ -1,6 +1,9 @@
 //! Arguments that several commands share.
 
+use clap_complete::ArgValueCandidates;
+
 use super::Context;
+use super::candidates::appliances;
 use super::failure::{Failure, Kind};
 use crate::appliance::Appliance;
 
@@ -11,7 +14,7 @@ const DEFAULT_NAME: &str = "langfuse";
 #[derive(Debug, clap::Args)]
 pub struct NameArg {
     /// Name of the appliance; without it the only one of this host, or `langfuse`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(appliances))]
     name: Option<String>,
 }
 
@@ -40,7 +43,8 @@ impl NameArg {
     }
 }
 
-fn only(mut names: Vec<String>) -> Result<String, Failure> {
+/// The only appliance, or the one of the usual name.
+pub(super) fn only(mut names: Vec<String>) -> Result<String, Failure> {
     if names.is_empty() || names.iter().any(|name| name == DEFAULT_NAME) {
         return Ok(DEFAULT_NAME.to_owned());
     }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
+use clap_complete::ArgValueCandidates;
 use serde::Serialize;
 
 use super::Context;
+use super::candidates::appliances;
 use super::failure::{Failure, Kind};
 use crate::appliance::Appliance;
 use crate::host::HOST;
@@ -24,7 +26,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Which {
     /// Only the log of this appliance
-    #[arg(long, value_name = "NAME", conflicts_with = "host")]
+    #[arg(long, value_name = "NAME", conflicts_with = "host", add = ArgValueCandidates::new(appliances))]
     name: Option<String>,
     /// Only the log of what concerns the whole host: keys, older releases, skipped signatures
     #[arg(long)]

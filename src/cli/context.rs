@@ -161,7 +161,8 @@ fn write_stdout(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn paths(root: Option<&Path>) -> Paths {
+/// Where configuration, state and logs live.
+pub(super) fn paths(root: Option<&Path>) -> Paths {
     if let Some(root) = root {
         return Paths::below(root);
     }

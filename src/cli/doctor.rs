@@ -1,13 +1,14 @@
 //! `lfctl doctor`: is the appliance well, and does anything leave it.
 
 use clap::ValueEnum;
+use clap_complete::ArgValueCandidates;
 use console::style;
 
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
 use super::lab::LabArgs;
 use super::prove::ProveArgs;
-use super::{Context, appliance_engine, findings};
+use super::{Context, appliance_engine, candidates, findings};
 use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
 use crate::check::{self, CHECKS, Counts, SelectError, When};
@@ -23,15 +24,15 @@ pub struct Args {
     #[command(flatten)]
     name: NameArg,
     /// Only these checks or groups of checks, such as `egress`
-    #[arg(long, value_name = "ID", value_delimiter = ',', num_args = 1..)]
+    #[arg(long, value_name = "ID", value_delimiter = ',', num_args = 1.., add = ArgValueCandidates::new(candidates::checks))]
     only: Vec<String>,
     /// Lowest severity that makes the exit code non-zero
     #[arg(long, value_name = "SEVERITY", default_value = "blocking")]
     fail_on: FailOn,
-    /// Show also what passed, with what was seen
+    /// Also show what passed, with the evidence
     #[arg(long)]
     all: bool,
-    /// List the checks and look at nothing
+    /// List the checks without running them
     #[arg(long, conflicts_with_all = ["only", "all"])]
     list: bool,
     #[command(flatten)]

@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
 
+use clap_complete::ArgValueCandidates;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::args::NameArg;
 use super::failure::{Failure, Kind};
-use super::{Context, appliance_engine};
+use super::{Context, appliance_engine, candidates};
 use crate::appliance::Appliance;
 use crate::engine::docker::Docker;
 use crate::engine::{Containers, ExecAndLogs, LABEL_PART};
@@ -29,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Services, such as `web`; without one, all of them
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = ArgValueCandidates::new(candidates::services))]
     services: Vec<String>,
     #[command(flatten)]
     name: NameArg,

@@ -10,6 +10,7 @@ pub mod args;
 pub mod audit;
 pub mod backup;
 pub mod bundle;
+mod candidates;
 mod changing;
 pub mod completions;
 mod context;
@@ -79,10 +80,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make, verify and look into bundles
+    /// Create, verify and inspect bundles
     #[command(subcommand)]
     Bundle(bundle::Command),
-    /// Make and show key pairs that sign bundles
+    /// Create and show key pairs that sign bundles
     #[command(subcommand)]
     Key(key::Command),
     /// Decide whose bundles this host accepts
@@ -92,17 +93,17 @@ enum Command {
     Install(Box<install::Args>),
     /// Show the shortest chain of upgrades that bundles allow
     Plan(plan::Args),
-    /// Replace the running release by that of a bundle, offline; goes back by itself if it fails
+    /// Upgrade to the release in a bundle, offline; rolls back by itself if it fails
     Upgrade(Box<upgrade::Args>),
-    /// Go back to the generation before
+    /// Go back to the previous generation
     Rollback(rollback::Args),
     /// Show what was installed, upgraded and rolled back
     History(history::Args),
-    /// Finish or undo a change that broke off
+    /// Finish or undo a change that was interrupted
     Recover(recover::Args),
-    /// Write down which images this host has, for a smaller next bundle
+    /// List the images of this host, so that the next bundle can leave them out
     Inventory(inventory::Args),
-    /// Check a bundle, or what runs of it
+    /// Check a bundle, or that what runs comes from it
     Verify(verify::Args),
     /// Show what is installed and whether it runs
     Status(status::Args),
@@ -111,32 +112,32 @@ enum Command {
     Egress(egress::Command),
     /// Start services in order and wait until they are healthy
     Start(power::Args),
-    /// Stop services in order; what they hold is kept, and they stay stopped after a reboot
+    /// Stop services in order; data is kept, and they stay stopped after a reboot
     Stop(power::Args),
     /// Stop services and start them again
     Restart(power::Args),
-    /// Apply a changed site.toml or certificate; goes back by itself if it fails
+    /// Apply a changed site.toml or certificate; rolls back by itself if it fails
     Apply(apply::Args),
     /// Check that the appliance is healthy and that nothing leaves it
     Doctor(doctor::Args),
-    /// Show what services wrote, in the order of time
+    /// Show the logs of services, in order of time
     Logs(logs::Args),
-    /// Show who did what on this host, and check that the record of it is whole
+    /// Show who did what on this host, and check that no line of that log was changed
     #[command(subcommand)]
     Audit(audit::Command),
     /// Back up an appliance while it serves, into a repository that restic reads too
     #[command(subcommand)]
     Backup(backup::Command),
-    /// Put an appliance back as a snapshot has it, on an empty host or on a broken one
+    /// Restore an appliance from a snapshot, on an empty or a broken host
     Restore(Box<restore::Args>),
-    /// Collect what somebody needs who is to help, without secrets, in one file
+    /// Collect what support needs in one file, without secrets
     SupportBundle(support::Args),
-    /// Let systemd recover at boot, and back up and examine every day
+    /// Print systemd units: recovery at boot, a daily backup and a daily check
     #[command(subcommand)]
     Systemd(systemd::Command),
-    /// Take an appliance off this host; its data stays unless --purge is given
+    /// Remove an appliance from this host; its data stays unless --purge is given
     Uninstall(uninstall::Args),
-    /// Print the completion script of a shell
+    /// Print a completion script for a shell
     Completions(completions::Args),
     /// Print the manual page of a command
     Man(help::ManArgs),
@@ -240,7 +241,7 @@ impl Command {
             Self::SupportBundle(args) => Box::pin(args.run(context)).await,
             Self::Systemd(command) => command.run(context),
             Self::Uninstall(args) => args.run(context).await,
-            Self::Completions(args) => args.run(command_line(), context),
+            Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(command_line(), context),
             Self::Help(args) => args.run(command_line(), context),
         }
@@ -254,6 +255,7 @@ fn command_line() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    completions::answer(command_line);
     let matches = match command_line().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => match help::planned(&error) {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use clap_complete::ArgValueCandidates;
+
 use super::args::ChangeArgs;
 use super::failure::{Failure, Kind};
 use super::standing::{Standing, lost};
 use super::survey::print_steps;
-use super::{Context, changing};
+use super::{Context, candidates, changing};
 use crate::change::plan::Plan;
 use crate::change::power::{Power, standing};
 use crate::change::{Step, observe};
@@ -18,7 +20,7 @@ use crate::stack::Stack;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Services; without one, all of them
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = ArgValueCandidates::new(candidates::services))]
     services: Vec<String>,
     #[command(flatten)]
     change: ChangeArgs,

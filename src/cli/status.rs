@@ -3,9 +3,11 @@
 
 use std::fmt::Write;
 
+use clap_complete::ArgValueCandidates;
 use comfy_table::{Table, TableStyle};
 use serde::Serialize;
 
+use super::candidates::appliances;
 use super::failure::{Failure, Kind};
 use super::{Context, appliance_engine};
 use crate::appliance::Appliance;
@@ -13,13 +15,14 @@ use crate::appliance::journal::Unfinished;
 use crate::appliance::state::{State, Status};
 use crate::engine::docker::Docker;
 use crate::engine::{Container, ContainerState, Containers, LABEL_PART};
+use crate::report::human::fit_stdout;
 use crate::sys::text::chain;
 
 /// Arguments of `lfctl status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only this appliance
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(appliances))]
     name: Option<String>,
 }
 
@@ -100,7 +103,8 @@ impl Args {
                 let _ = writeln!(text, "hint: {hint}");
             }
         }
-        context.print(&reports, &context.hints.add_to(&text))?;
+        let text = fit_stdout(&context.hints.add_to(&text), 4);
+        context.print(&reports, &text)?;
         failure.map_or(Ok(()), |failure| Err(failure.already_shown()))
     }
 }
@@ -196,7 +200,10 @@ fn row(container: Container) -> Row {
             .cloned()
             .unwrap_or(container.name),
         state: word(&container.state),
-        health: container.health.as_ref().map(word),
+        // What the last check of a container that has ended saw says nothing.
+        health: (container.state == ContainerState::Running)
+            .then(|| container.health.as_ref().map(word))
+            .flatten(),
         restarts: container.restarts,
         started: container.started_at,
     }
@@ -258,7 +265,9 @@ fn one(report: &Report) -> String {
         let _ = writeln!(text, "  containers unknown: {problem}");
     }
     if !report.containers.is_empty() {
-        let _ = writeln!(text, "{}", table(&report.containers));
+        for line in table(&report.containers).lines() {
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
     }
     text
 }
@@ -274,10 +283,18 @@ fn table(containers: &[Row]) -> Table {
             row.state.clone(),
             row.health.clone().unwrap_or_else(|| "-".to_owned()),
             row.restarts.to_string(),
-            row.started.clone().unwrap_or_else(|| "-".to_owned()),
+            row.started.as_deref().map_or("-".to_owned(), to_the_minute),
         ]);
     }
     table
+}
+
+/// A time without its seconds: five columns fit into 60 so.
+fn to_the_minute(time: &str) -> String {
+    match (time.get(..16), time.ends_with('Z')) {
+        (Some(minute), true) => format!("{minute}Z"),
+        _ => time.to_owned(),
+    }
 }
 
 #[cfg(test)]

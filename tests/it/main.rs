@@ -11,6 +11,8 @@ mod backup;
 #[cfg(test)]
 mod bundle;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
 mod countersign;
 mod day;
 #[cfg(test)]
@@ -61,6 +63,8 @@ mod refusals;
 mod registry;
 #[cfg(test)]
 mod repository;
+#[cfg(test)]
+mod screens;
 #[cfg(test)]
 mod specs;
 #[cfg(test)]

@@ -5,10 +5,12 @@
 
 mod examples;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::Command;
 use clap::builder::StyledStr;
+use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
 use super::Context;
 use super::failure::{Failure, Kind};
@@ -73,7 +75,7 @@ const PLANNED: &[&str] = &["admin", "secrets"];
 /// Adds examples, and the places to look further, to the end of every
 /// `--help`.
 pub(super) fn explain(command: Command) -> Command {
-    explained(command, "")
+    with_topics(explained(command, ""))
 }
 
 fn explained(command: Command, path: &str) -> Command {
@@ -88,6 +90,25 @@ fn explained(command: Command, path: &str) -> Command {
         command = command.mut_subcommand(name, |sub| explained(sub, path.trim_start()));
     }
     command
+}
+
+/// Lets shells offer the topics and commands that help can be asked for.
+fn with_topics(command: Command) -> Command {
+    let mut offered: BTreeMap<String, Option<StyledStr>> = command
+        .get_subcommands()
+        .map(|command| (command.get_name().to_owned(), command.get_about().cloned()))
+        .collect();
+    let topics = TOPICS.iter();
+    offered.extend(topics.map(|(name, title, _)| ((*name).to_owned(), Some((*title).into()))));
+    let candidates = ArgValueCandidates::new(move || {
+        let candidate = |(name, about): (&String, &Option<StyledStr>)| {
+            CompletionCandidate::new(name).help(about.clone())
+        };
+        offered.iter().map(candidate).collect()
+    });
+    command.mut_subcommand("help", |help| {
+        help.mut_arg("topic", |topic| topic.add(candidates))
+    })
 }
 
 fn ending(path: &str) -> StyledStr {
