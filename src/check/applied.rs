@@ -26,7 +26,7 @@ pub(super) fn applied(facts: &Facts) -> Result<Outcome, Unknown> {
             present.len()
         )));
     }
-    let mut evidence = format!("would be made again: {}", other.join(", "));
+    let mut evidence = format!("would be recreated: {}", other.join(", "));
     let here = env!("CARGO_PKG_VERSION");
     if let Some(lfctl) = facts.subject.lfctl.as_ref().filter(|lfctl| *lfctl != here) {
         evidence = format!("{evidence}; installed by lfctl {lfctl}, this is {here}");
@@ -37,7 +37,7 @@ pub(super) fn applied(facts: &Facts) -> Result<Outcome, Unknown> {
         apply(
             facts,
             "put the files back if they were changed by mistake; otherwise run this, which \
-             makes these services again",
+             recreates these services",
         ),
     ))
 }

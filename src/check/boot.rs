@@ -30,7 +30,7 @@ pub(super) fn comes_back(facts: &Facts) -> Result<Outcome, Unknown> {
                 format!("Podman does not start {} again", left.join(", ")),
                 install_again(
                     facts,
-                    "run install again with the bundle: it makes them again",
+                    "run install again with the bundle: it recreates them",
                 ),
             ));
         }

@@ -105,7 +105,7 @@ pub(super) fn parity(facts: &Facts) -> Result<Outcome, Unknown> {
         format!("{} differ", different.join(", ")),
         install_again(
             facts,
-            "run install again with the bundle: it makes both again",
+            "run install again with the bundle: it recreates both",
         ),
     ))
 }

@@ -38,7 +38,7 @@ pub(super) fn firewall(facts: &Facts) -> Result<Outcome, Unknown> {
             "its network was made by an older lfctl, or the engine is not on this host",
             install_again(
                 facts,
-                "run install again with the bundle: it makes the network again and keeps the data",
+                "run install again with the bundle: it recreates the network and keeps the data",
             ),
         )),
         Wall::NotRoot => Err(Unknown::new("only root can see the host's firewall")),

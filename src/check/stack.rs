@@ -281,7 +281,7 @@ pub(super) fn stop_timeout(facts: &Facts) -> Result<Outcome, Unknown> {
         short.join("; "),
         install_again(
             facts,
-            "run install again with the bundle: it makes the container again",
+            "run install again with the bundle: it recreates the container",
         ),
     ))
 }

@@ -14,7 +14,7 @@ use crate::sign::TrustedKey;
 /// Rules for accepting a release.
 #[derive(Debug, clap::Args)]
 pub struct AdmissionArgs {
-    /// Take a release that is older than one this host has had; the audit log keeps that
+    /// Accept a release older than one this host has had; the audit log records it
     #[arg(long)]
     allow_downgrade: bool,
 }

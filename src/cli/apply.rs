@@ -22,7 +22,7 @@ use crate::stack::site::SiteConfig;
 pub struct Args {
     #[command(flatten)]
     change: ChangeArgs,
-    /// Use this site.toml instead of the appliance's own, and put it in its place
+    /// Use this site.toml, and keep it as the appliance's own
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
 }
@@ -62,7 +62,7 @@ impl Args {
         let (purpose, entry) = here.purpose("apply".to_owned());
         let plan = &found.plan;
         changing::run_audited(context, &here.appliance, plan, purpose, &mut change, entry).await?;
-        say_where(&change);
+        say_where(context, &change);
         Ok(())
     }
 }

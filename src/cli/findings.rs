@@ -2,9 +2,10 @@
 
 use super::Context;
 use super::failure::{Failure, Kind};
+use super::hint::Hints;
 use crate::check::Examination;
 use crate::report::event::{Level, notice};
-use crate::report::finding::{Finding, Severity};
+use crate::report::finding::{Finding, Remedy, Severity};
 
 /// Gives the commands in the remedies the flags of this call.
 pub(super) fn with_flags(context: &Context, mut examination: Examination) -> Examination {
@@ -25,7 +26,7 @@ pub(super) fn refuse_if_blocked(
                 context.reporter.as_ref(),
                 Level::Warning,
                 &finding.id,
-                format!("{} ({})", finding.message, finding.evidence),
+                warning(finding, &context.hints),
             );
         }
     }
@@ -39,6 +40,22 @@ pub(super) fn refuse_if_blocked(
         );
     }
     Ok(())
+}
+
+fn warning(finding: &Finding, hints: &Hints) -> String {
+    let remedy = hints.add_to(&remedy(&finding.remedy));
+    format!(
+        "{} ({})\n  remedy: {remedy}",
+        finding.message, finding.evidence
+    )
+}
+
+/// What to do, and the command for it.
+fn remedy(remedy: &Remedy) -> String {
+    match &remedy.command {
+        Some(command) => format!("{}: `{command}`", remedy.text),
+        None => remedy.text.clone(),
+    }
 }
 
 /// Fails with the blocking findings if there are any; the rest was shown
@@ -56,11 +73,7 @@ pub(super) fn refuse(findings: &[&Finding]) -> Result<(), Failure> {
         failure = failure.cause(format!("also: {} ({})", other.message, other.evidence));
     }
     for finding in blocking {
-        let remedy = &finding.remedy;
-        failure = failure.hint(match &remedy.command {
-            Some(command) => format!("{}: `{command}`", remedy.text),
-            None => remedy.text.clone(),
-        });
+        failure = failure.hint(remedy(&finding.remedy));
     }
     Err(failure)
 }
@@ -69,16 +82,38 @@ pub(super) fn refuse(findings: &[&Finding]) -> Result<(), Failure> {
 mod tests {
     use clap::CommandFactory;
 
+    use super::{Finding, Remedy, Severity, warning};
     use crate::check::faults::remedies;
     use crate::cli::Cli;
     use crate::cli::hint::{Flags, Hints};
 
     /// The commands of lfctl in a remedy.
-    fn commands(remedy: &crate::report::finding::Remedy) -> Vec<String> {
+    fn commands(remedy: &Remedy) -> Vec<String> {
         let quoted = remedy.text.split('`').skip(1).step_by(2);
         let all = quoted.chain(remedy.command.as_deref()).map(str::to_owned);
         all.filter(|command| command.starts_with("lfctl "))
             .collect()
+    }
+
+    #[test]
+    fn a_warning_is_shown_with_its_remedy() {
+        let call = ["lfctl", "install", "--root", "/srv/a b"];
+        let hints = Hints {
+            flags: Flags::of(&Cli::command().try_get_matches_from(call).unwrap()),
+            parser: Cli::command,
+        };
+        let finding = Finding {
+            id: "backup.last".to_owned(),
+            severity: Severity::Warning,
+            message: "the appliance has no backup".to_owned(),
+            evidence: "this host has written none".to_owned(),
+            remedy: Remedy::command("make one", "lfctl backup create --to DIR"),
+        };
+        assert_eq!(
+            warning(&finding, &hints),
+            "the appliance has no backup (this host has written none)\n  \
+             remedy: make one: `lfctl backup create --root '/srv/a b' --to DIR`"
+        );
     }
 
     #[test]

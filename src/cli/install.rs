@@ -41,7 +41,7 @@ pub struct Args {
     base: BaseArg,
     #[command(flatten)]
     offline: OfflineArg,
-    /// What the operator decided; without it, the appliance's own site.toml or questions on a
+    /// Settings for this site; without it, the appliance's own site.toml, or questions on a
     /// terminal
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
@@ -112,7 +112,7 @@ impl Args {
             audit::append(&appliance.audit_log(), NewEntry { result, ..entry })?;
             return Err(failure);
         }
-        say_where(&change);
+        say_where(context, &change);
         Ok(())
     }
 
@@ -204,7 +204,7 @@ fn install_plan<E>(change: &BringUp<'_, E>, observed: &Observed) -> Plan<ChangeS
     install::plan(&change.target.stack, observed)
 }
 
-pub(super) fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
+pub(super) fn say_where<E: ContainerEngine>(context: &Context, change: &BringUp<'_, E>) {
     debug_assert!(matches!(
         change
             .appliance
@@ -226,10 +226,10 @@ pub(super) fn say_where<E: ContainerEngine>(change: &BringUp<'_, E>) {
             change.target.site.admin.email,
             show(&change.appliance.secrets_path())
         ),
-        format!(
-            "to examine it: lfctl doctor --name {}",
+        context.hints.add_to(&format!(
+            "to examine it: `lfctl doctor --name {}`",
             change.appliance.name()
-        ),
+        )),
     ];
     for line in lines.into_iter().chain(sdks) {
         notice(change.reporter, Level::Info, "install.done", line);

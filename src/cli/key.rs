@@ -46,7 +46,7 @@ pub struct GenerateArgs {
     /// Path of both files without their extension
     #[arg(long, short, value_name = "NAME", default_value = "lfctl")]
     output: PathBuf,
-    /// Do not protect the secret key by a password
+    /// Do not protect the secret key with a password
     #[arg(long, conflicts_with = "password_fd")]
     no_password: bool,
     #[command(flatten)]

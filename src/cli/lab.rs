@@ -13,11 +13,11 @@ use crate::report::event::{Step, StepStatus, Unit};
 /// Options of the lab.
 #[derive(Debug, clap::Args)]
 pub(super) struct LabArgs {
-    /// Play 13 ways in which a network may treat the update check to a throwaway web, on a network
-    /// of its own, and say what comes of each
+    /// Try 13 ways in which a network may treat the update check, on a throwaway web server in a
+    /// network of its own, and report what happens
     #[arg(long, conflicts_with_all = ["only", "all", "list", "prove_airgap"])]
     pub(super) egress_lab: bool,
-    /// Play only these modes, such as `dropped,tls-silent`
+    /// Try only these modes, such as `dropped,tls-silent`
     #[arg(
         long,
         value_name = "MODE",

@@ -31,8 +31,7 @@ pub struct BundleArg {
     /// The bundle; may be left out when exactly one `*.tar` or `*.parts` is here or beside lfctl
     #[arg(value_name = "BUNDLE")]
     pub bundle: Option<PathBuf>,
-    /// Take the bundle without checking who signed it; the audit log keeps what is loaded or
-    /// installed so
+    /// Accept the bundle without checking who signed it; the audit log records it
     #[arg(long)]
     pub insecure_skip_signature: bool,
     /// Look here too for parts of the bundle and for its signatures; may be repeated
@@ -43,7 +42,8 @@ pub struct BundleArg {
 /// Bundles that have what a delta bundle leaves out.
 #[derive(Debug, clap::Args)]
 pub struct BaseArg {
-    /// Take layers that a delta bundle leaves out and the engine lacks from this one; may be repeated
+    /// Bundle that has the layers which a delta bundle leaves out and the engine lacks; may be
+    /// repeated
     #[arg(long, value_name = "BUNDLE")]
     base: Vec<PathBuf>,
 }
@@ -140,7 +140,7 @@ impl BundleArg {
             [one] => Ok(one.clone()),
             [] => Err(
                 Failure::new(Kind::Usage, "no bundle was named and there is none here")
-                    .hint("name it: `lfctl install --offline BUNDLE`"),
+                    .hint("add its path to the command, or run lfctl in its directory"),
             ),
             several => Err(Failure::new(
                 Kind::Usage,
@@ -238,10 +238,26 @@ impl SignedBundleArgs {
 
     pub(super) fn open(&self, depth: Depth, context: &Context) -> Result<Bundle, Failure> {
         match self.trust.store(context)? {
-            Some(store) => self.bundle.open_trusting(Some(&store), depth, context),
+            Some(store) => {
+                let opened = self.bundle.open_trusting(Some(&store), depth, context);
+                opened.map_err(instead_of_the_hosts_keys)
+            }
             None => self.bundle.open_at(depth, context),
         }
     }
+}
+
+/// A key that the host is told to trust does not count beside
+/// `--trusted-key`.
+fn instead_of_the_hosts_keys(failure: Failure) -> Failure {
+    let mut hints = failure.report().hints.iter();
+    if hints.any(|hint| hint.contains("`lfctl trust add FILE`")) {
+        return failure.only_hint(
+            "get the publisher's key another way than the bundle, and name it with \
+             `--trusted-key FILE`; without the option, the keys of this host count",
+        );
+    }
+    failure
 }
 
 impl TrustArg {

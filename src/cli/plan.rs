@@ -20,7 +20,7 @@ use crate::stack::release::{Release, SchemaChange};
 /// Arguments of `lfctl plan`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Bundles that are at hand
+    /// The bundles that you have
     #[arg(value_name = "BUNDLE", required = true)]
     bundles: Vec<PathBuf>,
     #[command(flatten)]
@@ -28,12 +28,12 @@ pub struct Args {
     /// The version to reach; without it, the newest of the bundles
     #[arg(long, value_name = "VERSION")]
     to: Option<Version>,
-    /// Begin where another host stands: FILE holds what `lfctl history --json` printed there
+    /// Plan for another host: FILE holds what `lfctl history --json` printed there
     #[arg(long, value_name = "FILE", conflicts_with = "name")]
     history: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArg,
-    /// Take the bundles without checking who signed them
+    /// Accept the bundles without checking who signed them
     #[arg(long)]
     insecure_skip_signature: bool,
     /// Look here as well for the parts of bundles and for signatures of them; may be repeated

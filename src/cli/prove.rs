@@ -32,7 +32,7 @@ pub(super) struct ProveArgs {
     /// the appliance is used, and write a signed report
     #[arg(long, conflicts_with_all = ["only", "all", "list"])]
     pub(super) prove_airgap: bool,
-    /// Watch for so many minutes
+    /// Watch for N minutes
     #[arg(long, value_name = "N", default_value_t = 1, requires = "prove_airgap",
           value_parser = clap::value_parser!(u64).range(0..=1440))]
     minutes: u64,

@@ -49,7 +49,7 @@ pub struct Args {
     /// Use this site.toml instead of the one in the snapshot, such as for another address
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
-    /// Remove the data that this host has, and replace it by that of the snapshot
+    /// Replace the data on this host with that of the snapshot
     #[arg(long)]
     replace_data: bool,
     /// Print the steps and change nothing
@@ -96,7 +96,7 @@ impl Args {
         // Before the commit, behind which nobody knows of them any more.
         self.remember(&appliance, &repository, &restore.source)?;
         run(context, &plan, &mut restore).await?;
-        say_where(&restore.bring_up);
+        say_where(context, &restore.bring_up);
         Ok(())
     }
 

@@ -54,7 +54,7 @@ impl Args {
         };
         let plan = &found.plan;
         changing::run_audited(context, &here.appliance, plan, purpose, &mut change, entry).await?;
-        say_where(&change);
+        say_where(context, &change);
         Ok(())
     }
 }

@@ -41,7 +41,7 @@ const AUDITED: usize = 200;
 pub struct Args {
     #[command(flatten)]
     name: NameArg,
-    /// File to write, a tar that is compressed with gzip
+    /// File to write, a `.tar.gz`
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// List what it would hold, and write nothing

@@ -19,7 +19,7 @@ use crate::sys::fs::write_atomically;
 /// Subcommands of `lfctl systemd`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Print units that recover at boot, and back up and examine every day
+    /// Print units for recovery at boot, a daily backup and a daily check
     Print(PrintArgs),
 }
 

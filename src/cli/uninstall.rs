@@ -24,7 +24,8 @@ pub struct Args {
     /// Print what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Remove what carries the appliance's label although no record of it is here; or forget a record whose engine is gone
+    /// Remove what carries the appliance's label even if this host has no record of it; or forget a
+    /// record whose engine is gone
     #[arg(long)]
     without_record: bool,
     /// Do not fail when there is nothing to remove

@@ -48,10 +48,10 @@ pub struct Args {
     /// Use this site.toml instead of the one in force
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
-    /// Verify and load everything, and end before anything that serves is touched
+    /// Verify and load everything, then stop before anything that serves is touched
     #[arg(long)]
     stage: bool,
-    /// Stop everything while the databases are migrated, also where the bundle does not ask for it
+    /// Stop everything during the migration, even if the bundle does not ask for it
     #[arg(long)]
     cold: bool,
     /// Print the plan, with bytes per filesystem and expected seconds, and change nothing
@@ -162,7 +162,7 @@ impl Args {
             return Ok(());
         }
         judge_update_check(change).await?;
-        say_where(change);
+        say_where(context, change);
         Ok(())
     }
 

@@ -160,12 +160,15 @@ fn what_is_said_of_a_bundle() {
     desk.write("b.tar", "something else");
     let install = "install --name lf --offline";
     shown("install-which-bundle", 2, install, &[]);
+    // The next thing that is missing is an engine.
+    desk.run(3, "install --name lf --offline ./a.tar");
     shown("verify-what-is-no-bundle", 4, "bundle verify b.tar", &[]);
     fs::remove_file(dir.join("a.tar")).unwrap();
     fs::remove_file(dir.join("b.tar")).unwrap();
     desk.write("my root/etc/lfctl/lf/site.toml", SITE);
     // All is there but an engine.
-    shown("install-no-bundle", 2, install, &[7]);
+    shown("install-no-bundle", 2, install, &[]);
+    desk.run(7, "install --name lf --offline away/a.tar");
 }
 
 #[test]
@@ -177,6 +180,7 @@ fn what_is_said_of_keys() {
     desk.write("other.pub", &key().public().to_text());
     let verify = "bundle verify a.tar --trusted-key other.pub";
     check("unknown-key", &desk.run(4, verify), dir);
+    desk.run(0, "bundle verify a.tar --trusted-key publisher.pub");
     // The key that is added is the one that was missing.
     desk.follow(&failure, &[0]);
     desk.run(0, "bundle verify a.tar");
@@ -259,6 +263,11 @@ fn what_is_said_of_a_command_line() {
         let failure = desk.run(2, command);
         check(name, &failure, dir);
         desk.follow(&failure, codes);
+        if failure.contains("try '--help'") {
+            let words = command.split(' ').take(1);
+            let words: Vec<_> = words.filter(|name| *name != "instal").collect();
+            desk.run_words(0, "--help", &[&words[..], &["--help"]].concat());
+        }
     }
 }
 

@@ -81,7 +81,7 @@ impl<E: ContainerEngine> BringUp<'_, E> {
         }
         self.start_rendered(gateway, &rendered).await?;
         self.await_service(gateway).await?;
-        Ok(Done::with("its container was made again".to_owned()))
+        Ok(Done::with("its container was recreated".to_owned()))
     }
 
     async fn reload(

@@ -22,7 +22,7 @@ impl<E: ContainerEngine> BringUp<'_, E> {
         if found.is_some() {
             self.clear().await?;
             self.engine.remove_network(name).await?;
-            done = Done::with("made again, and all containers with it".to_owned());
+            done = Done::with("recreated, and all containers with it".to_owned());
         }
         self.engine.create_network(spec).await?;
         Ok(done)

@@ -18,10 +18,11 @@ use crate::stack::release::SchemaChange;
 /// Whether an upgrade writes a backup first, and where.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct BackupFirst {
-    /// Directory of the repository that gets a backup first; without it, that of the last backup
+    /// Repository directory for the backup that is written first; without it, that of the last
+    /// backup
     #[arg(long, value_name = "DIR", conflicts_with = "no_backup")]
     backup_to: Option<PathBuf>,
-    /// Write no backup first
+    /// Skip the backup
     #[arg(long)]
     no_backup: bool,
     #[command(flatten)]

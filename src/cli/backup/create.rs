@@ -27,7 +27,7 @@ use crate::sys::disk::Disk;
 /// Arguments of `lfctl backup create`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Directory of the repository, which is made if there is none: a mounted share or a disk
+    /// Directory of the repository, such as a mounted share or disk; created if missing
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     #[command(flatten)]

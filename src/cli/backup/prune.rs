@@ -19,16 +19,16 @@ pub struct Args {
     repository: RepositoryArg,
     #[command(flatten)]
     name: NameArg,
-    /// Keep so many of the newest snapshots
+    /// Keep the newest N snapshots
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep_last: u32,
-    /// Keep the newest of each day, for so many days
+    /// Keep the newest snapshot of each day, for N days
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep_daily: u32,
-    /// Keep the newest of each week, for so many weeks
+    /// Keep the newest snapshot of each week, for N weeks
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep_weekly: u32,
-    /// Keep the newest of each month, for so many months
+    /// Keep the newest snapshot of each month, for N months
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep_monthly: u32,
     /// Print which snapshots stay, and remove none

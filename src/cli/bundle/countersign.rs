@@ -25,7 +25,7 @@ pub struct Args {
     key: PathBuf,
     #[command(flatten)]
     password: PasswordArg,
-    /// Where the signature goes; beside the bundle unless named. It counts only under the name of the
+    /// Where the signature goes; by default beside the bundle. It counts only under the name of the
     /// bundle with the key's id behind it
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,

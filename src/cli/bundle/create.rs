@@ -39,8 +39,7 @@ const SPEC_LIMIT: u64 = 1 << 20;
 pub struct Args {
     /// What to bundle, such as `bundles/langfuse-4.toml`
     spec: PathBuf,
-    /// Make the bundle of another version than the spec's: `version=4.17.0` puts it wherever the spec
-    /// says its own
+    /// Bundle another version than the one in the spec: `version=4.17.0` replaces it everywhere
     #[arg(long, value_name = "version=VERSION", value_parser = version)]
     set: Option<Version>,
     /// Where the bundle goes
@@ -51,21 +50,21 @@ pub struct Args {
     key: PathBuf,
     #[command(flatten)]
     password: PasswordArg,
-    /// Take the images from where they are already instead of from their registries: docker, podman,
-    /// or `oci:DIR`, an OCI image layout
+    /// Take the images from this place instead of their registries: docker, podman, or `oci:DIR`,
+    /// an OCI image layout
     #[arg(long, value_name = "PLACE", conflicts_with_all = ["mirror", "plain_http", "ca"])]
     from: Option<From>,
     /// Ask ADDRESS, a host or a path on one such as `harbor.lan/proxy`, wherever a reference names
     /// REGISTRY; may be repeated
     #[arg(long, value_name = "REGISTRY=ADDRESS", value_parser = mirror)]
     mirror: Vec<Mirror>,
-    /// Speak HTTP without TLS: to the mirrors if there are any, else to every registry
+    /// Use HTTP without TLS: for the mirrors if there are any, else for every registry
     #[arg(long)]
     plain_http: bool,
     /// Trust the certificates in this PEM file too; may be repeated
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
-    /// Platform of the images, such as `linux/arm64`; the first of the spec unless chosen
+    /// Platform of the images, such as `linux/arm64`; by default the first in the spec
     #[arg(long)]
     platform: Option<String>,
     /// Refuse an image that is not the one in the lock
@@ -78,13 +77,13 @@ pub struct Args {
     /// file is
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
-    /// Public key that signed the base; the key of this bundle unless named
+    /// Public key that signed the base; by default the key of this bundle
     #[arg(long, value_name = "FILE", requires = "base")]
     trusted_key: Option<PathBuf>,
     /// Cut the bundle into parts of SIZE, such as 650M; `4G` makes parts that FAT32 takes
     #[arg(long, value_name = "SIZE", value_parser = split::size)]
     split: Option<u64>,
-    /// The lock; beside the spec unless named
+    /// The lock; by default beside the spec
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
 }

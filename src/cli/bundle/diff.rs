@@ -16,11 +16,11 @@ use crate::cli::open::{BundleArg, Depth, TrustArg};
 /// Arguments of `lfctl bundle diff`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The bundle that is there
+    /// The older bundle
     old: PathBuf,
-    /// The bundle that is to come
+    /// The newer bundle
     new: PathBuf,
-    /// Take both bundles without checking who signed them
+    /// Accept both bundles without checking who signed them
     #[arg(long)]
     insecure_skip_signature: bool,
     /// Look here too for parts of both bundles; may be repeated

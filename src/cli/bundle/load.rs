@@ -34,7 +34,7 @@ pub struct Args {
     admission: AdmissionArgs,
     #[command(flatten)]
     base: BaseArg,
-    /// Say what would be loaded, and change nothing
+    /// Show what would be loaded, and change nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -28,9 +28,9 @@ pub enum Command {
     List(ListArgs),
     /// Refuse this key from now on, even if it is added again
     Revoke(RevokeArgs),
-    /// Ask for bundles signed by so many holders of trusted keys
+    /// Require signatures of several holders of trusted keys
     Require(RequireArgs),
-    /// Say, signed with a trusted key, which keys hosts are to trust or to refuse
+    /// Write a signed statement of keys that hosts should trust or refuse
     Statement(StatementArgs),
     /// Apply a statement, if a trusted key signed it
     Apply(ApplyArgs),

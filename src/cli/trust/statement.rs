@@ -27,10 +27,10 @@ const STATEMENT: &str = "lfctl trust statement";
 /// Arguments of `lfctl trust statement`.
 #[derive(Debug, clap::Args)]
 pub struct StatementArgs {
-    /// Public key file of a key to be trusted; may be repeated
+    /// Public key file of a key to trust; may be repeated
     #[arg(long, value_name = "FILE")]
     introduce: Vec<PathBuf>,
-    /// Id of a key to be refused; may be repeated
+    /// Id of a key to refuse; may be repeated
     #[arg(long, value_name = "KEY")]
     revoke: Vec<KeyId>,
     /// Number of the statement, higher than of those that the same key signed before; without it, the
