@@ -7,7 +7,7 @@ use lfctl::fake::bundle::Fake;
 use secrecy::ExposeSecret;
 
 use crate::support::bundle::key;
-use crate::support::screen::{Screen, one_line};
+use crate::support::screen::{Screen, one_line, stable};
 
 const WIDTHS: [u32; 3] = [60, 80, 200];
 /// Nothing listens there.
@@ -33,36 +33,6 @@ fn desk() -> tempfile::TempDir {
 
 fn site(dir: &Path) -> String {
     fs::read_to_string(dir.join("r/etc/lfctl/langfuse/site.toml")).unwrap_or_default()
-}
-
-/// The screen with times and digests that differ between runs taken out.
-fn stable(screen: &str) -> String {
-    let mut stable = screen.to_owned();
-    for (pattern, with) in [
-        (r"[0-9]+\.[0-9] s", "0.0 s"),
-        (r"[0-9a-f]{64}", "<digest>"),
-        (r"[0-9A-F]{16}", "<key>"),
-        (r"[0-9-]{10}T[0-9:.]+Z", "<time>"),
-        (r"[0-9]+ bytes", "<bytes>"),
-    ] {
-        stable = regex(&stable, pattern, with);
-    }
-    stable
-}
-
-fn regex(text: &str, pattern: &str, with: &str) -> String {
-    let mut sed = std::process::Command::new("sed");
-    sed.args(["-E", &format!("s/{pattern}/{with}/g")]);
-    let mut child = sed
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, text.as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

@@ -64,6 +64,11 @@ impl Screen {
         self.tmux(&["send-keys", "Enter"]);
     }
 
+    /// Empties the screen, so that what is waited for is not of before.
+    pub(crate) fn empty(&self) {
+        self.tmux(&["send-keys", "-R"]);
+    }
+
     /// Presses Ctrl-C.
     pub(crate) fn interrupt(&self) {
         self.tmux(&["send-keys", "C-c"]);
@@ -84,13 +89,39 @@ impl Screen {
             if one_line(&seen).contains(text) {
                 return seen;
             }
-            let limit = Duration::from_secs(60);
+            let limit = Duration::from_secs(120);
             assert!(
                 begun.elapsed() < limit,
                 "no `{text}` on the screen:\n{seen}"
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Waits until the last line, the one that moves, begins with `text`, and
+    /// returns all that is there.
+    #[track_caller]
+    pub(crate) fn wait_for_moving(&self, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let seen = self.text();
+            if seen
+                .lines()
+                .last()
+                .is_some_and(|last| last.starts_with(text))
+            {
+                return seen;
+            }
+            let limit = Duration::from_secs(120);
+            assert!(begun.elapsed() < limit, "no `{text}` moves on:\n{seen}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Whether something on the screen has a colour.
+    pub(crate) fn has_colour(&self) -> bool {
+        let seen = self.tmux(&["capture-pane", "-p", "-e"]);
+        seen.contains("\u{1b}[3") || seen.contains("\u{1b}[1")
     }
 
     /// Whether the cursor is shown and what is typed is too.
@@ -112,4 +143,36 @@ impl Screen {
 /// The words of a text, with one blank between them.
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The screen with times, digests and keys that differ between runs taken out.
+pub(crate) fn stable(screen: &str) -> String {
+    let mut stable = screen.to_owned();
+    for (pattern, with) in [
+        (r"[0-9]+\.[0-9] s", "0.0 s"),
+        (r"[0-9]+ ms", "9 ms"),
+        (r"[0-9a-f]{64}", "<digest>"),
+        (r"[0-9a-f]{32}", "0123456789abcdef0123456789abcdef"),
+        (r"[0-9A-F]{16}", "<key>"),
+        (r"[0-9-]{10}T[0-9:.]+Z", "<time>"),
+        (r"[0-9]+ bytes", "<bytes>"),
+    ] {
+        stable = regex(&stable, pattern, with);
+    }
+    stable
+}
+
+pub(crate) fn regex(text: &str, pattern: &str, with: &str) -> String {
+    let mut sed = std::process::Command::new("sed");
+    sed.args(["-E", &format!("s/{pattern}/{with}/g")]);
+    let mut child = sed
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, text.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
