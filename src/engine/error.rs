@@ -12,6 +12,9 @@ pub enum EngineCause {
     NoSpace,
     /// No range of addresses is left for another network.
     NoAddresses,
+    /// The user of a rootless engine has too few ids for the files of an
+    /// image.
+    NoIds,
 }
 
 /// How the system says it, with and without a capital.
@@ -24,6 +27,10 @@ const NO_ADDRESSES: [&str; 3] = [
     "address pools have been fully subnetted",
     "could not find free subnet from subnet pools",
 ];
+
+/// How Podman and a rootless Docker say that a file of an image has an owner
+/// that the engine's user has no id for.
+const NO_IDS: [&str; 2] = ["insufficient UIDs or GIDs", "invalid argument"];
 
 /// What can go wrong with an engine.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +107,15 @@ impl EngineError {
                 .to_string()
                 .contains(NOT_PERMITTED)
                 .then_some(EngineCause::NotPermitted),
-            Self::Refused { message, .. } if message.contains("no space left") => {
+            Self::Refused { message, .. } | Self::Load { message, .. }
+                if message.contains("no space left") =>
+            {
                 Some(EngineCause::NoSpace)
+            }
+            Self::Load { message, .. } => {
+                let is_owner = message.contains("lchown");
+                let says_so = NO_IDS.iter().any(|words| message.contains(words));
+                (is_owner && says_so).then_some(EngineCause::NoIds)
             }
             Self::Refused { message, .. } => NO_ADDRESSES
                 .iter()
@@ -109,5 +123,34 @@ impl EngineError {
                 .then_some(EngineCause::NoAddresses),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loading(message: &str) -> Option<EngineCause> {
+        let error = EngineError::Load {
+            what: "an image".to_owned(),
+            message: message.to_owned(),
+        };
+        error.cause()
+    }
+
+    #[test]
+    fn too_few_ids_of_a_rootless_engine_are_told_from_other_trouble() {
+        let podman = "writing blob: adding layer with blob \"sha256:0\": processing tar file\
+            (potentially insufficient UIDs or GIDs available in user namespace (requested 0:42 for \
+            /etc/gshadow): Check /etc/subuid and /etc/subgid if configured locally and run \"podman \
+            system migrate\": lchown /etc/gshadow: invalid argument): exit status 1";
+        let docker = "failed to register layer: lchown /etc/gshadow: invalid argument";
+        for message in [podman, docker] {
+            assert_eq!(loading(message), Some(EngineCause::NoIds), "{message}");
+        }
+        let full = "write /usr/lib/x: no space left on device";
+        assert_eq!(loading(full), Some(EngineCause::NoSpace));
+        assert_eq!(loading("invalid tar header"), None);
+        assert_eq!(loading("lchown /x: read-only file system"), None);
     }
 }

@@ -145,6 +145,10 @@ fn keep(
             content.hidden.insert(own(&hidden, budget)?);
         }
     } else if let Some(found) = look(entry, body, budget)? {
+        if matches!(found, Found::Unread(_)) && entry.kind == Kind::Symlink {
+            // What lower layers have there is not seen any more.
+            content.hidden.insert(own(path, budget)?);
+        }
         content.files.insert(own(path, budget)?, found);
     } else if entry.kind != Kind::Directory && matters(path) {
         // Something else now lies where a file or directory was.
@@ -195,7 +199,7 @@ fn look(entry: &LayerEntry, body: &mut dyn Read, budget: &mut Budget) -> io::Res
         let problem = format!("lfctl does not read the database of {manager}");
         return Ok(Some(Found::Unread(problem)));
     }
-    if is_database(path)
+    if (is_database(path) || leads_away(entry))
         && let Some(problem) = unreadable(entry)
     {
         return Ok(Some(Found::Unread(problem)));
@@ -251,6 +255,27 @@ fn is_database(path: &str) -> bool {
     let below = path.strip_prefix(DPKG_DIR);
     let one = below.is_some_and(|rest| rest.starts_with('/') && !rest.ends_with(".md5sums"));
     one || path == DPKG || APK.contains(&path)
+}
+
+/// Whether a link stands for a directory of dpkg, apk or rpm, and what is in
+/// it does not lie at a place that is known.
+fn leads_away(entry: &LayerEntry) -> bool {
+    let dir = entry.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let known = |path: &str| is_database(path) || UNREAD.iter().any(|(unread, _)| *unread == path);
+    let rpm = UNREAD.iter().filter(|(_, manager)| *manager == "rpm");
+    let mut databases = [DPKG]
+        .into_iter()
+        .chain(APK)
+        .chain(rpm.map(|(path, _)| *path));
+    entry.kind == Kind::Symlink
+        && databases.any(|database| {
+            let below = database.strip_prefix(&entry.path);
+            let Some(below) = below.filter(|below| below.starts_with('/')) else {
+                return false;
+            };
+            let target = resolve(dir, &entry.target);
+            target.is_none_or(|target| !known(&plain(&format!("{target}{below}"))))
+        })
 }
 
 /// Why the database at this path cannot be read, if it cannot.

@@ -30,6 +30,10 @@ const ADDRESSES: &str = "the engine has no address range left for a network: rem
     such as `{\"default-address-pools\": [{\"base\": \"10.213.0.0/16\", \"size\": 24}]}`, and \
     restart it; Podman has `default_subnet_pools` in `/etc/containers/containers.conf`";
 
+const IDS: &str = "give the user of the rootless engine 65536 ids: as root, \
+    `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`, or another range that \
+    `/etc/subuid` and `/etc/subgid` give nobody; then `podman system migrate`, or restart Docker";
+
 impl Failure {
     /// A `site.toml` that cannot work; `from` says where it came from.
     pub fn site(from: &Path, error: &SiteError) -> Self {
@@ -41,17 +45,22 @@ impl Failure {
     }
 }
 
+fn about(cause: EngineCause) -> &'static str {
+    match cause {
+        EngineCause::NotPermitted => {
+            "run lfctl as root, or as a user who may use the engine's socket"
+        }
+        EngineCause::NoSpace => ROOM,
+        EngineCause::NoAddresses => ADDRESSES,
+        EngineCause::NoIds => IDS,
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let failure = Self::from_error(Kind::Engine, &error);
-        match error.cause() {
-            Some(EngineCause::NotPermitted) => {
-                return failure
-                    .hint("run lfctl as root, or as a user who may use the engine's socket");
-            }
-            Some(EngineCause::NoSpace) => return failure.hint(ROOM),
-            Some(EngineCause::NoAddresses) => return failure.hint(ADDRESSES),
-            None => {}
+        if let Some(cause) = error.cause() {
+            return failure.hint(about(cause));
         }
         match error {
             EngineError::Unreachable { ref socket, .. } => failure.hint(format!(
@@ -122,8 +131,16 @@ impl From<LoadError> for Failure {
             LoadError::Incomplete(_) => Self::from_error(Kind::Blocked, &error)
                 .hint("name a bundle that has them with `--base BUNDLE`, or use a full bundle"),
             LoadError::Thread { .. } => Self::from_error(Kind::LocalIo, &error),
-            _ => Self::from_error(Kind::Engine, &error)
-                .hint("fix what the engine reports, then run the command again: it continues"),
+            _ => {
+                let cause = match &error {
+                    LoadError::Engine { source, .. } => source.cause(),
+                    _ => None,
+                };
+                Self::from_error(Kind::Engine, &error).hint(cause.map_or(
+                    "fix what the engine reports, then run the command again: it continues",
+                    about,
+                ))
+            }
         }
     }
 }

@@ -6,6 +6,8 @@
 
 mod bundle;
 mod from;
+#[cfg(feature = "pull")]
+mod registry;
 mod repository;
 mod trust;
 

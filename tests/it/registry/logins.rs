@@ -112,8 +112,23 @@ fn a_login_that_cannot_be_used_or_is_refused_is_named() {
     });
     let login = serde_json::json!({"username": "robot", "password": "secret"});
     desk.config(&serde_json::json!({"auths": {&address: login}}));
-    let words = ["403", "denied to the login of user `robot`"];
+    let again = format!("`docker login {address}`");
+    let words = [
+        "403",
+        "denied to the login of user `robot`",
+        "as another user",
+        &again,
+    ];
     assert_refused(&desk.pull(&address, &[], &[]), &words);
+
+    // And nobody may be asked for.
+    for (status, hint) in [
+        ("403 Forbidden", "if the image is not public"),
+        ("404 Not Found", "check the name and the tag"),
+    ] {
+        let (address, _) = registry(move |_| Some(answer(status, "", b"")));
+        assert_refused(&desk.pull(&address, &[], &[]), &[&status[..3], hint]);
+    }
 }
 
 /// As Docker Hub lets anybody in who asks for a token.

@@ -167,6 +167,30 @@ fn leaves_out(entries: &[Put<'_>], words: &str) {
     assert!(unread.join("; ").contains(words), "{unread:?}");
 }
 
+#[test]
+fn a_directory_of_databases_that_is_a_link_is_told() {
+    let away = "var/lib/dpkg";
+    leaves_out(
+        &[Link(away, "../../usr/lib/sysimage/dpkg")],
+        "it is a link to",
+    );
+    leaves_out(&[Link("var", "private/var")], "it is a link to");
+    leaves_out(&[Link("var/lib/rpm", "/opt/rpm")], "it is a link to");
+    // These lead to what is looked at.
+    lists(&[
+        Link("lib", "usr/lib"),
+        Link("var/lib/rpm", "../../usr/lib/sysimage/rpm"),
+    ]);
+    lists(&[Link("opt", "var/opt"), Link("var/run", "../run")]);
+    // What a lower layer had there is gone from sight.
+    let layers = [
+        layer(&[File("var/lib/dpkg/status", STATUS)]),
+        layer(&[Link(away, "/elsewhere")]),
+    ];
+    let content = ImageContent::of(&layers);
+    assert!(content.packages.is_empty() && !content.unread.is_empty());
+}
+
 /// What is listed without doubt.
 #[track_caller]
 fn lists(entries: &[Put<'_>]) {

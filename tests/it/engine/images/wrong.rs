@@ -9,7 +9,7 @@ use lfctl::oci::digest::Digest;
 use lfctl::report::event::{Silent, StepStatus};
 use lfctl::transfer::load::{ImageSource, LoadError, load_images};
 
-use super::{outcomes, own_tag};
+use super::{engine_id, outcomes, own_tag};
 use crate::support::engine::{Recorder, Rig, busybox, layer, noise};
 
 /// Fails after `good` bytes, as a verifying reader does at a wrong one.
@@ -58,7 +58,7 @@ pub(super) async fn a_wrong_byte_aborts_the_load_and_leaves_no_tag(rig: Rig) {
         for name in [
             own_tag(&image),
             image.reference.clone(),
-            image.config_digest.to_string(),
+            engine_id(&rig, &image),
         ] {
             assert_eq!(
                 rig.engine.image(&name).await.unwrap(),
@@ -114,7 +114,7 @@ fn several(rig: &Rig) -> (Vec<ImageSource>, Digest) {
 async fn held(rig: &Rig, images: &[ImageSource]) -> Vec<bool> {
     let mut held = Vec::new();
     for image in images {
-        let id = image.config_digest.to_string();
+        let id = engine_id(rig, image);
         held.push(rig.engine.image(&id).await.unwrap().is_some());
     }
     held
