@@ -190,7 +190,7 @@ fn write_release(host: &Host) {
 }
 
 #[test]
-#[ignore = "needs an engine and tmux"]
+#[ignore = "needs an engine, root and tmux"]
 fn an_appliance_is_shown_well_from_its_install_to_its_end() {
     let room = Room::on(Host::beside_others());
     let host = &room.host;
@@ -309,7 +309,7 @@ fn images() -> BTreeSet<String> {
 }
 
 #[test]
-#[ignore = "needs the rehearsal and tmux"]
+#[ignore = "needs the rehearsal, root and tmux"]
 fn ctrl_c_leaves_a_terminal_and_what_is_done() {
     let room = Room::on(Host::ready());
     let host = &room.host;

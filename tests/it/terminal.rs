@@ -36,7 +36,7 @@ fn site(dir: &Path) -> String {
 }
 
 #[test]
-#[ignore = "needs tmux"]
+#[ignore = "needs root and tmux"]
 fn a_finished_step_leaves_one_line_and_nothing_else() {
     let desk = desk();
     for columns in WIDTHS {
@@ -57,7 +57,7 @@ fn a_finished_step_leaves_one_line_and_nothing_else() {
 }
 
 #[test]
-#[ignore = "needs tmux"]
+#[ignore = "needs root and tmux"]
 fn the_wizard_checks_each_answer_and_keeps_them_before_it_goes_on() {
     for columns in WIDTHS {
         let desk = desk();
@@ -104,7 +104,7 @@ fn the_wizard_checks_each_answer_and_keeps_them_before_it_goes_on() {
 }
 
 #[test]
-#[ignore = "needs tmux"]
+#[ignore = "needs root and tmux"]
 fn an_interrupted_question_leaves_the_terminal_as_it_was() {
     let desk = desk();
     let install = format!("lfctl --root r {NO_ENGINE} install --offline a.tar");
@@ -129,7 +129,7 @@ fn an_interrupted_question_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-#[ignore = "needs tmux"]
+#[ignore = "needs root and tmux"]
 fn long_lines_break_between_words() {
     let desk = desk();
     let screen = Screen::open(60, desk.path());

@@ -27,8 +27,10 @@ impl Screen {
         };
         let columns = columns.to_string();
         let lfctl = Path::new(env!("CARGO_BIN_EXE_lfctl")).parent().unwrap();
+        // On a host whose name, which the wizard proposes, is always the same.
         let shell = format!(
-            "env -u LFCTL_ENGINE PS1='$ ' PATH={}:/usr/bin:/bin bash --norc --noprofile",
+            "unshare --uts env -u LFCTL_ENGINE PS1='$ ' PATH={}:/usr/bin:/bin \
+             sh -c 'hostname vm; exec bash --norc --noprofile'",
             lfctl.display()
         );
         let dir = dir.to_str().unwrap();
