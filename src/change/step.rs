@@ -241,10 +241,15 @@ impl StepValue for Step {
     }
 
     fn may_be_left(&self) -> bool {
-        // They wait or look; an image that is half sent is sent again.
+        // They wait or look; an image that is half sent is sent again, and for a
+        // migration that is at work undoing waits a while, and the next run to its end.
         matches!(
             self,
-            Self::LoadImages | Self::AwaitHealthy(_) | Self::ProbeVersion | Self::ProbeEvent
+            Self::LoadImages
+                | Self::Migrate
+                | Self::AwaitHealthy(_)
+                | Self::ProbeVersion
+                | Self::ProbeEvent
         )
     }
 

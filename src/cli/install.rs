@@ -7,12 +7,12 @@ use super::admission::AdmissionArgs;
 use super::args::{NameArg, OfflineArg};
 use super::failure::{Failure, Kind};
 use super::open::{BaseArg, BundleArg};
-use super::recover::refuse_unfinished_restore;
 use super::signal::unless_asked_to_stop;
 use super::survey::{secrets, survey};
+use super::unfinished::refuse_unfinished_restore;
 use super::update_check::judge_update_check;
 use super::wizard::Wizard;
-use super::{Context, changing, prompt, recover};
+use super::{Context, changing, prompt, unfinished};
 use crate::appliance::Appliance;
 use crate::appliance::state::Status;
 use crate::bundle::open::Bundle;
@@ -93,7 +93,7 @@ impl Args {
             return unchanged(&mut change).await;
         }
         let _lock = appliance.lock()?;
-        recover::before_change(context, &engine, &facts, &appliance).await?;
+        unfinished::before_change(context, &engine, &facts, &appliance).await?;
         // Another lfctl may have been at work until now: look again, and never
         // write secrets over those that it made.
         change.before = appliance.state()?;

@@ -1,7 +1,7 @@
 //! What is installed, for commands that change or copy it.
 
 use super::failure::{Failure, Kind};
-use super::recover::refuse_unfinished_restore;
+use super::unfinished::refuse_unfinished_restore;
 use crate::appliance::Appliance;
 use crate::appliance::state::{State, Status};
 

@@ -45,6 +45,7 @@ pub mod support;
 mod survey;
 pub mod systemd;
 pub mod trust;
+mod unfinished;
 pub mod uninstall;
 mod update_check;
 pub mod upgrade;

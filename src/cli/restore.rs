@@ -11,7 +11,7 @@ use super::install::{read_site, say_where};
 use super::open::BundleArg;
 use super::standing::require_images;
 use super::survey::{print_steps, survey};
-use super::{Context, changing, recover};
+use super::{Context, changing, unfinished};
 use crate::appliance::Appliance;
 use crate::appliance::backup::{LastBackup, Records};
 use crate::appliance::generation::Generation;
@@ -63,9 +63,9 @@ impl Args {
         let engine = Docker::connect(&context.engine).await?;
         let facts = engine.facts().await?;
         let _lock = (!self.dry_run).then(|| appliance.lock()).transpose()?;
-        if !self.dry_run && recover::is_committed_restore(&appliance)? {
+        if !self.dry_run && unfinished::is_committed_restore(&appliance)? {
             // Once more would lose what was accepted since.
-            recover::before_change(context, &engine, &facts, &appliance).await?;
+            unfinished::before_change(context, &engine, &facts, &appliance).await?;
             return Ok(());
         }
         let repository = self.repository.open(&appliance)?;
@@ -137,7 +137,7 @@ impl Args {
     ) -> Result<InTheWay, Failure> {
         let removal = uninstall::find(engine, appliance, before, true).await?;
         // What a restore that broke off has put there is not whole.
-        let is_again = recover::is_unfinished_restore(appliance)?;
+        let is_again = unfinished::is_unfinished_restore(appliance)?;
         if !removal.volumes.is_empty() && !self.replace_data && !is_again {
             return Err(Failure::new(
                 Kind::Blocked,

@@ -4,7 +4,7 @@ use super::args::ChangeArgs;
 use super::failure::{Failure, Kind};
 use super::installed::installed;
 use super::survey::secrets;
-use super::{Context, appliance_engine, recover};
+use super::{Context, appliance_engine, unfinished};
 use crate::appliance::Appliance;
 use crate::appliance::generation::InstalledImage;
 use crate::appliance::state::State;
@@ -45,7 +45,7 @@ impl Standing {
         let finished = if args.dry_run {
             None
         } else {
-            recover::before_change(context, &engine, &facts, &appliance).await?
+            unfinished::before_change(context, &engine, &facts, &appliance).await?
         };
         Ok(Self {
             before: installed(&appliance)?,

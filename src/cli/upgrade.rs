@@ -14,7 +14,7 @@ use super::installed::installed;
 use super::open::{BaseArg, BundleArg};
 use super::survey::{Survey, secrets, survey};
 use super::update_check::judge_update_check;
-use super::{Context, changing, recover};
+use super::{Context, changing, unfinished};
 use crate::appliance::Appliance;
 use crate::appliance::journal::OnBreak;
 use crate::bundle::manifest::UpgradeWay;
@@ -68,7 +68,7 @@ impl Args {
         let facts = engine.facts().await?;
         let _lock = (!self.dry_run).then(|| appliance.lock()).transpose()?;
         if !self.dry_run {
-            recover::before_change(context, &engine, &facts, &appliance).await?;
+            unfinished::before_change(context, &engine, &facts, &appliance).await?;
         }
         let before = installed(&appliance)?;
         if before.current.bundle == bundle.digest() {

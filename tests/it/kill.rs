@@ -4,11 +4,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use bench::Killed;
+use bench::{Killed, Struck};
 
 mod backup;
 mod bench;
+mod hands;
 mod install;
+mod outage;
 mod running;
 mod upgrade;
 
@@ -50,6 +52,12 @@ impl<'a> Count<'a> {
     fn add(&self, killed: &Killed) {
         self.points.fetch_add(1, Ordering::Relaxed);
         let alive = usize::from(killed.by_signal);
+        self.alive.fetch_add(alive, Ordering::Relaxed);
+    }
+
+    fn struck(&self, struck: &Struck) {
+        self.points.fetch_add(1, Ordering::Relaxed);
+        let alive = usize::from(struck.was_alive);
         self.alive.fetch_add(alive, Ordering::Relaxed);
     }
 

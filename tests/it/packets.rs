@@ -110,6 +110,7 @@ fn sign_in_send_and_read(host: &Host) {
 #[ignore = "needs the rehearsal"]
 fn not_a_packet_leaves_although_everything_would_answer() {
     let host = Host::on(Island::new());
+    host.ok(&["trust", "add", &text(&rehearsal().join("keys/release.pub"))]);
     let counted = |phase: &str| {
         let counted = island(&host).counted();
         println!("{phase}: {} left, {} opened", counted.left, counted.opened);

@@ -47,10 +47,22 @@ impl<E: ContainerEngine> BringUp<'_, E> {
         Ok(self.engine.remove(&name).await?)
     }
 
+    /// Says why nothing seems to happen while an earlier migration runs.
+    async fn tell_of_earlier(&self, name: &str) -> Result<(), ChangeError> {
+        let left = self.engine.container(name).await?;
+        if left.is_some_and(|left| left.state == ContainerState::Running) {
+            let text = "a migration that an earlier run began is still at work: waiting for its end; after Ctrl-C, \
+                        `lfctl recover` gives it 20 s and goes back";
+            notice(self.reporter, Level::Warning, "migration.earlier", text);
+        }
+        Ok(())
+    }
+
     pub(super) async fn migrate(&mut self) -> Result<Done, ChangeError> {
         let job = self.target.render_job(&self.secrets)?;
         let name = job.spec.name.clone();
         // Exactly one migrator: whatever an interrupted run left behind ends first.
+        self.tell_of_earlier(&name).await?;
         if self.await_job().await? {
             self.engine.remove(&name).await?;
         }

@@ -16,7 +16,7 @@ use crate::cli::args::NameArg;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::installed::installed;
 use crate::cli::survey::print_steps;
-use crate::cli::{Context, appliance_engine, changing, recover};
+use crate::cli::{Context, appliance_engine, changing, unfinished};
 use crate::engine::ContainerEngine as _;
 use crate::engine::docker::Docker;
 use crate::facts::DiskNeed;
@@ -47,7 +47,7 @@ impl Args {
         let facts = engine.facts().await?;
         let _lock = (!self.dry_run).then(|| appliance.lock()).transpose()?;
         if !self.dry_run {
-            recover::before_change(context, &engine, &facts, &appliance).await?;
+            unfinished::before_change(context, &engine, &facts, &appliance).await?;
         }
         let state = installed(&appliance)?;
         appliance_engine::check(appliance.name(), &state, &engine).await?;

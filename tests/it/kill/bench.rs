@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::appliance::{Releases, tags};
 use crate::support::bundle::key;
-use crate::support::host::{Host, docker};
+use crate::support::host::Host;
 
 /// Longer than any command takes on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -29,6 +29,15 @@ pub(super) struct Bench {
     tags: BTreeMap<u32, Vec<String>>,
 }
 
+/// How a command ended in which something happened.
+pub(super) struct Struck {
+    /// Lines that the journal had gained, at the most.
+    pub(super) lines: usize,
+    /// Whether it was at work at that moment.
+    pub(super) was_alive: bool,
+    pub(super) status: ExitStatus,
+}
+
 /// How a command ended that was to be killed.
 pub(super) struct Killed {
     /// Lines that the journal had gained, at the most.
@@ -40,7 +49,11 @@ pub(super) struct Killed {
 impl Bench {
     /// With the first release, from which upgrades go `way`.
     pub(super) fn new(way: UpgradeWay) -> Self {
-        let host = Host::beside_others();
+        Self::on(Host::beside_others(), way)
+    }
+
+    /// The same on a certain host.
+    pub(super) fn on(host: Host, way: UpgradeWay) -> Self {
         let mut bench = Self {
             releases: Releases::of(&host, way),
             host,
@@ -64,9 +77,36 @@ impl Bench {
 
     /// Runs a command and kills it as soon as the journal has `lines` more.
     pub(super) fn kill(&self, arguments: &[&str], lines: usize) -> Killed {
+        let struck = self.strike(arguments, lines, |child| {
+            // Where it has ended by itself there is nobody to kill.
+            child.kill().unwrap();
+        });
+        let status = struck.status;
+        assert!(
+            status.success() || status.signal() == Some(9),
+            "{arguments:?}, to be killed after line {lines}: {status}"
+        );
+        Killed {
+            lines: struck.lines,
+            by_signal: status.signal().is_some(),
+        }
+    }
+
+    /// Runs a command, and calls `blow` as soon as the journal has `lines`
+    /// more or the command has ended.
+    pub(super) fn strike(
+        &self,
+        arguments: &[&str],
+        lines: usize,
+        blow: impl FnOnce(&mut Child),
+    ) -> Struck {
         let before = self.lines();
+        let log = fs::File::create(self.told()).unwrap().into_file();
         let mut command = self.host.command(arguments);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         let mut child = command.spawn().unwrap();
         let begun = Instant::now();
         let (mut seen, mut bytes) = (0, 0);
@@ -78,17 +118,34 @@ impl Bench {
                 seen = seen.max(self.lines().saturating_sub(before));
             }
         }
-        let status = end(&mut child);
+        let was_alive = child.try_wait().unwrap().is_none();
+        blow(&mut child);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if begun.elapsed() > LIMIT {
+                child.kill().unwrap();
+                panic!("{arguments:?} hangs: {}", self.said());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
         // The last lines may have come while nobody looked.
         seen = seen.max(self.lines().saturating_sub(before));
-        assert!(
-            status.success() || status.signal() == Some(9),
-            "{arguments:?}, to be killed after line {lines}: {status}"
-        );
-        Killed {
+        Struck {
             lines: seen,
-            by_signal: status.signal().is_some(),
+            was_alive,
+            status,
         }
+    }
+
+    fn told(&self) -> PathBuf {
+        self.host.dir.path().join("stderr.log")
+    }
+
+    /// What the last command that was struck wrote to standard error.
+    pub(super) fn said(&self) -> String {
+        fs::read_to_string(self.told()).unwrap_or_default()
     }
 
     /// Lines that the journal gains by a command that nobody kills.
@@ -137,8 +194,15 @@ impl Bench {
 
     fn are_healthy(status: &Value) -> bool {
         let containers = status["containers"].as_array().unwrap();
-        let mut health = containers.iter().map(|one| &one["health"]);
-        containers.len() == 4 && health.all(|one| one == "healthy")
+        let mut each = containers.iter();
+        containers.len() == 4
+            && each.all(|one| one["state"] == "running" && one["health"] == "healthy")
+    }
+
+    /// Whether a release is the one that was committed last.
+    pub(super) fn runs(&self, release: u32) -> bool {
+        let recorded = self.status()["release"].to_string();
+        recorded.ends_with(&format!(" 1.0.{release}\""))
     }
 
     pub(super) fn secrets(&self) -> Option<Vec<u8>> {
@@ -151,13 +215,15 @@ impl Bench {
         let of = |kind: &str, list: &[&str], name: &str| -> BTreeSet<String> {
             let format = format!("{kind} {name}");
             let filter = ["--filter", &label, "--format", &format];
-            let listed = docker(&[list, &filter].concat());
+            let listed = self.host.docker(&[list, &filter].concat());
             listed.lines().map(str::to_owned).collect()
         };
         let mut found = of("container", &["ps", "-a"], "{{.Names}}");
         found.extend(of("network", &["network", "ls"], "{{.Name}}"));
         found.extend(of("volume", &["volume", "ls"], "{{.Name}}"));
-        let images = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let images = self
+            .host
+            .docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
         let ours = |tag: &&str| tag.contains(&format!("/{}-", self.host.name));
         found.extend(
             images
@@ -220,10 +286,4 @@ impl Bench {
 /// The bundle of a release, as the bench writes it.
 pub(super) fn bundle(release: u32) -> String {
     format!("release-{release}.tar")
-}
-
-fn end(child: &mut Child) -> ExitStatus {
-    // Where it has ended by itself there is nobody to kill.
-    child.kill().unwrap();
-    child.wait().unwrap()
 }

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lfctl::bundle::manifest::UpgradeWay;
 
 use super::bench::{Bench, bundle};
-use crate::support::host::docker;
+use crate::support::host::Host;
+use crate::support::island::Island;
 
 /// How long a client waits for an answer, and between two events.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -26,7 +29,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    fn of(port: u16) -> Self {
+    fn of(door: Door) -> Self {
         let accepted = Arc::new(Mutex::new(BTreeSet::new()));
         let is_over = Arc::new(AtomicBool::new(false));
         let (all, over) = (Arc::clone(&accepted), Arc::clone(&is_over));
@@ -36,7 +39,7 @@ impl Client {
                     break;
                 }
                 let id = format!("{number:032x}");
-                if send(port, &id).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+                if send(&door, &id).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
                     all.lock().unwrap().insert(id);
                 }
                 std::thread::sleep(PAUSE);
@@ -67,17 +70,39 @@ impl Drop for Client {
     }
 }
 
-fn send(port: u16, id: &str) -> std::io::Result<String> {
+/// Where the gateway is reached.
+#[derive(Clone)]
+enum Door {
+    Port(u16),
+    /// Of an island.
+    Socket(PathBuf),
+}
+
+fn send(door: &Door, id: &str) -> std::io::Result<String> {
     let body = format!(r#"{{"traceId":"{id}"}}"#);
-    ask(port, "POST /api/public/otel/v1/traces", &body)
+    ask(door, "POST /api/public/otel/v1/traces", &body)
 }
 
 /// Sends one request to the published port, and returns the whole answer.
-fn ask(port: u16, what: &str, body: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), ANSWER)?;
-    stream.set_read_timeout(Some(ANSWER))?;
+fn ask(door: &Door, what: &str, body: &str) -> std::io::Result<String> {
     let length = body.len();
     let request = format!("{what} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+    match door {
+        Door::Port(port) => {
+            let address = ([127, 0, 0, 1], *port).into();
+            let stream = TcpStream::connect_timeout(&address, ANSWER)?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            talk(stream, &request)
+        }
+        Door::Socket(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            talk(stream, &request)
+        }
+    }
+}
+
+fn talk(mut stream: impl Read + Write, request: &str) -> std::io::Result<String> {
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -88,6 +113,7 @@ fn ask(port: u16, what: &str, body: &str) -> std::io::Result<String> {
 pub(super) struct Running {
     // Ends before the appliance does.
     pub(super) client: Client,
+    door: Door,
     pub(super) bench: Bench,
     /// What runs.
     pub(super) release: u32,
@@ -99,13 +125,31 @@ impl Running {
     /// With the first release.
     pub(super) fn new(way: UpgradeWay) -> Self {
         let bench = Bench::new(way);
+        let door = Door::Port(bench.host.port);
+        Self::behind(door, bench)
+    }
+
+    /// The same on a host of its own, whose power can be cut.
+    pub(super) fn on_an_island(way: UpgradeWay) -> Self {
+        let mut bench = Bench::on(Host::on(Island::new()), way);
+        let port = bench.host.port;
+        let socket = bench.host.island.as_mut().unwrap().relay(port);
+        Self::behind(Door::Socket(socket), bench)
+    }
+
+    fn behind(door: Door, bench: Bench) -> Self {
         bench.host.ok(&bench.host.install(&bundle(1)));
         Self {
-            client: Client::of(bench.host.port),
+            client: Client::of(door.clone()),
+            door,
             bench,
             release: 1,
             previous: Vec::new(),
         }
+    }
+
+    pub(super) fn island(&self) -> &Island {
+        self.bench.host.island.as_ref().unwrap()
     }
 
     pub(super) fn upgrade<'a>(&'a self, bundle: &'a str) -> Vec<&'a str> {
@@ -132,18 +176,31 @@ impl Running {
 
     fn volume(&self) -> String {
         let name = format!("{}-store-data", self.bench.host.name);
-        let at = docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &name]);
+        let at =
+            self.bench
+                .host
+                .docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", &name]);
         at.trim().to_owned()
     }
 
     pub(super) fn in_store(&self, command: &str) -> String {
         let store = self.bench.host.container("store");
-        docker(&["exec", &store, "/bin/sh", "-c", command])
+        self.bench
+            .host
+            .docker(&["exec", &store, "/bin/sh", "-c", command])
     }
 
-    /// Number of the release that answers at the published port.
+    /// Number of the release that answers at the published port, which an engine
+    /// that has just started may open a moment after the containers are up.
     pub(super) fn answers(&self) -> u32 {
-        let answer = ask(self.bench.host.port, "GET /api/public/health", "").unwrap();
+        let begun = Instant::now();
+        let answer = loop {
+            match ask(&self.door, "GET /api/public/health", "") {
+                Ok(answer) => break answer,
+                Err(error) => assert!(begun.elapsed() < 2 * ANSWER, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
         let version = answer.rsplit_once("1.0.").map(|(_, rest)| rest);
         let number = version.and_then(|rest| rest.split('"').next());
         number.and_then(|one| one.parse().ok()).expect(&answer)

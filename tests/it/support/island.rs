@@ -1,65 +1,21 @@
 //! An engine of a test's own on a host whose only uplink leads to an internet
 //! where every address, port and name answers.
 
-use std::os::unix::net::UnixStream;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use serde_json::Value;
 
 use super::host::both;
+use scripts::{COUNTERS, REDIRECT, RELAY, RESPONDER};
 
-/// Answers every TCP connect, and every datagram as a name server does.
-const RESPONDER: &str = r"
-import socket, threading
-tcp = socket.create_server(('::', 9), family=socket.AF_INET6, dualstack_ipv6=True)
-udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-udp.bind(('::', 9))
-def take():
-    while True:
-        s, _ = tcp.accept()
-        try: s.sendall(b'internet\n'); s.close()
-        except OSError: pass
-threading.Thread(target=take).start()
-while True:
-    asked, who = udp.recvfrom(4096)
-    answer = b'\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc6\x33\x64\x50'
-    udp.sendto(asked[:2] + b'\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00' + asked[12:] + answer, who)
-";
-
-/// Sends every port of every address to the responder.
-const REDIRECT: &str = "table inet internet {
-    chain everything {
-        type nat hook prerouting priority -100;
-        meta l4proto { tcp, udp } redirect to :9
-    }
-}";
-
-/// `left`: packets that go out by the uplink, made here or by a container.
-/// `opened`: what containers send to the host, for itself or for others, but
-/// answers: each first packet, datagram and echo request, before any firewall.
-/// Neighbour discovery belongs to the links themselves.
-const COUNTERS: &str = "table inet island {
-    counter left {}
-    chain out {
-        type filter hook postrouting priority 300;
-        icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } accept
-        oifname \"uplink\" counter name left
-    }
-}
-table bridge island {
-    counter opened {}
-    chain from_containers {
-        type filter hook input priority -300;
-        icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } accept
-        meta l4proto tcp tcp flags & (syn | ack) == syn counter name opened
-        meta protocol { ip, ip6 } meta l4proto != tcp counter name opened
-    }
-}";
+mod scripts;
 
 /// What was counted since the last look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +29,16 @@ pub(crate) struct Island {
     here: String,
     internet: String,
     dir: tempfile::TempDir,
+    power: Mutex<Power>,
     running: Vec<Child>,
+}
+
+/// What a power failure ends.
+#[derive(Default)]
+struct Power {
+    /// Keeps the mounts of the engine.
+    mounts: Option<Child>,
+    engine: Option<Child>,
 }
 
 impl Island {
@@ -86,10 +51,12 @@ impl Island {
             internet: format!("{name}-net"),
             // On a disk: an engine's store has more than memory should hold.
             dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
+            power: Mutex::default(),
             running: Vec::new(),
         };
         island.lay_uplink();
         island.start_internet();
+        island.mount();
         island.start_engine();
         let counters = island.dir.path().join("counters.nft");
         fs::write(&counters, COUNTERS).unwrap();
@@ -163,31 +130,54 @@ impl Island {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn start_engine(&mut self) {
-        let at = |name: &str| self.dir.path().join(name).display().to_string();
-        fs::write(at("resolv.conf"), "nameserver 192.0.2.53\n").unwrap();
-        // Its directories below /run are its own.
+    /// Gives the engine a place for its mounts, in which its directories below
+    /// /run are its own.
+    fn mount(&self) {
+        let resolver = self.dir.path().join("resolv.conf");
+        fs::write(&resolver, "nameserver 192.0.2.53\n").unwrap();
         let script = format!(
-            "mount --make-rprivate / && mount --bind {resolver} /etc/resolv.conf \
-             && mount -t tmpfs tmpfs /run && exec dockerd --data-root {data} --host {socket}",
-            resolver = at("resolv.conf"),
-            data = at("data"),
-            socket = self.engine(),
+            "mount --make-rprivate / && mount --bind {} /etc/resolv.conf \
+             && mount -t tmpfs tmpfs /run && echo && exec sleep infinity",
+            resolver.display(),
         );
+        let mut mounts = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c"])
+            .arg(&script)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0];
+        let out = mounts.stdout.as_mut().unwrap();
+        out.read_exact(&mut ready).unwrap();
+        self.power().mounts = Some(mounts);
+    }
+
+    pub(crate) fn start_engine(&self) {
+        let mut power = self.power();
+        let at = |name: &str| self.dir.path().join(name).display().to_string();
+        let mounts = power.mounts.as_ref().unwrap().id().to_string();
         let log = fs::File::create(at("log")).unwrap().into_file();
         let engine = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "nsenter"])
             .arg(format!("--net=/run/netns/{}", self.here))
-            .args(["unshare", "--mount", "sh", "-c", &script])
+            .args(["--target", &mounts, "--mount", "dockerd", "--data-root"])
+            .args([&at("data"), "--host", &self.engine()])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        self.running.push(engine);
+        let engine = power.engine.insert(engine);
         let begun = Instant::now();
-        while UnixStream::connect(self.socket()).is_err() {
-            let ended = self.running.last_mut().unwrap().try_wait().unwrap();
+        let answers = || {
+            self.command("docker", &["info"])
+                .output()
+                .unwrap()
+                .status
+                .success()
+        };
+        while !answers() {
+            let ended = engine.try_wait().unwrap();
             assert!(
                 ended.is_none() && begun.elapsed() < Duration::from_secs(60),
                 "no engine ({ended:?}): {}",
@@ -195,6 +185,96 @@ impl Island {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Kills the engine; containers run on, and nobody minds them.
+    pub(crate) fn kill_engine(&self) {
+        let mut power = self.power();
+        if let Some(mut engine) = power.engine.take() {
+            engine.kill().unwrap();
+            engine.wait().unwrap();
+            // The engine's own containerd ends with it. The next one would take
+            // a process that nobody has waited for yet for one that runs.
+            let mounts = power.mounts.as_ref().unwrap().id().to_string();
+            let file = "/run/docker/containerd/containerd.pid";
+            let _ = Command::new("nsenter")
+                .args(["--target", &mounts, "--mount", "rm", "-f", file])
+                .status();
+        }
+    }
+
+    /// Ends everything on this host at once, as a power failure does. What is
+    /// only in memory is gone: mounts, bridges and rules of the firewall.
+    pub(crate) fn cut_power(&self) {
+        self.kill_all();
+        self.kill_engine();
+        // The last of them are gone when what they had mounted is.
+        let mut mounts = self.power().mounts.take().unwrap();
+        let _ = mounts.kill();
+        let _ = mounts.wait();
+        self.ok("nft", &["flush", "ruleset"]);
+        let bridges = self.ok("ip", &["-o", "link", "show", "type", "bridge"]);
+        for line in bridges.lines() {
+            let name = line.split(": ").nth(1).unwrap();
+            self.ok("ip", &["link", "delete", name]);
+        }
+        self.mount();
+    }
+
+    fn kill_all(&self) {
+        let processes = self.processes();
+        let killed: Vec<_> = processes.iter().map(u32::to_string).collect();
+        let _ = Command::new("kill").arg("-KILL").args(&killed).output();
+    }
+
+    fn power(&self) -> MutexGuard<'_, Power> {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whatever the engine started, itself included, and all below it.
+    fn processes(&self) -> BTreeSet<u32> {
+        let namespace = |id: u32| fs::read_link(format!("/proc/{id}/ns/mnt")).ok();
+        let mounts = self.power().mounts.as_ref().unwrap().id();
+        let own = namespace(mounts);
+        let entries = fs::read_dir("/proc").unwrap();
+        let parents: BTreeMap<u32, u32> = entries
+            .filter_map(|entry| {
+                let id = entry.ok()?.file_name().to_str()?.parse().ok()?;
+                let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+                let (_, rest) = stat.rsplit_once(") ")?;
+                Some((id, rest.split(' ').nth(1)?.parse().ok()?))
+            })
+            .collect();
+        let mut found: BTreeSet<u32> = parents
+            .keys()
+            .copied()
+            .filter(|id| *id != mounts && namespace(*id) == own)
+            .collect();
+        loop {
+            let below = parents.iter().filter(|(_, parent)| found.contains(parent));
+            let all: BTreeSet<u32> = below.map(|(id, _)| *id).chain(found.clone()).collect();
+            if all.len() == found.len() {
+                return all;
+            }
+            found = all;
+        }
+    }
+
+    /// A socket that leads to a port of this host, also while nobody listens
+    /// there.
+    pub(crate) fn relay(&mut self, port: u16) -> PathBuf {
+        let socket = self.dir.path().join(format!("relay-{port}"));
+        let relay = self
+            .command("python3", &["-c", RELAY])
+            .arg(&socket)
+            .arg(port.to_string())
+            .spawn()
+            .unwrap();
+        self.running.push(relay);
+        while !socket.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        socket
     }
 
     fn socket(&self) -> PathBuf {
@@ -249,8 +329,14 @@ impl Island {
 
 impl Drop for Island {
     fn drop(&mut self) {
-        for mut child in self.running.drain(..).rev() {
-            // The engine takes its mounts and containers along.
+        // The engine takes its containers along, if it still runs.
+        if let Some(mut engine) = self.power().engine.take() {
+            let _ = Command::new("kill").arg(engine.id().to_string()).status();
+            let _ = engine.wait();
+        }
+        self.kill_all();
+        let all = self.power().mounts.take().into_iter();
+        for mut child in all.chain(self.running.drain(..)) {
             let _ = Command::new("kill").arg(child.id().to_string()).status();
             let _ = child.wait();
         }
