@@ -230,11 +230,17 @@ fn cgroup2() -> PathBuf {
     mount.expect("no cgroup2 is mounted")[1].into()
 }
 
-/// The system below each machine, made once for these packages.
+/// The system below each machine, made once for these packages and kept beside
+/// the images of the rehearsal.
 fn base() -> PathBuf {
     let key = Digest::of(format!("{SUITE} {PACKAGES}").as_bytes());
-    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let base = tmp.join(format!("machine-{}", key.short()));
+    let cache = std::env::var_os("LFCTL_REHEARSAL_CACHE");
+    let cache = cache.map_or_else(
+        || PathBuf::from("/var/cache/lfctl-rehearsal"),
+        PathBuf::from,
+    );
+    fs::create_dir_all(&cache).unwrap();
+    let base = cache.join(format!("machine-{}", key.short()));
     let lock = fs::File::create(base.with_extension("lock")).unwrap();
     lock.file().lock().unwrap();
     if !base.is_dir() {
