@@ -31,17 +31,6 @@ fn ends_on_new(running: &mut Running, release: u32, line: usize) {
     running.is_whole(None, line);
 }
 
-fn lines_of_an_upgrade(way: UpgradeWay) -> usize {
-    let mut first = Running::new(way);
-    let mut lines = 0;
-    for release in [2, 3] {
-        first.bench.make(release);
-        lines = first.bench.count(&first.upgrade(&bundle(release)));
-        first.committed(release);
-    }
-    lines
-}
-
 /// What is done by hand, and what the same hand does once the upgrade ended:
 /// lfctl leaves a tag alone that leads to another image than its own.
 const DEEDS: [(&str, &str, &str); 8] = [
@@ -83,7 +72,7 @@ fn by_hand(running: &Running, deed: &str, release: u32) {
 #[test]
 #[ignore = "needs an engine"]
 fn what_is_removed_by_hand_between_two_steps_does_not_keep_an_upgrade_from_its_end() {
-    let lines = lines_of_an_upgrade(UpgradeWay::Rolling);
+    let lines = Running::new(UpgradeWay::Rolling).lines_of_an_upgrade();
     let step = stride() + 2;
     let count = Count::new("upgrade, objects removed by hand", lines).at_every(step);
     let undone = AtomicUsize::new(0);
@@ -123,7 +112,7 @@ fn what_is_removed_by_hand_between_two_steps_does_not_keep_an_upgrade_from_its_e
 #[test]
 #[ignore = "needs an engine"]
 fn an_upgrade_that_is_interrupted_once_or_twice_is_finished_by_the_same_command() {
-    let lines = lines_of_an_upgrade(UpgradeWay::Rolling);
+    let lines = Running::new(UpgradeWay::Rolling).lines_of_an_upgrade();
     let step = 3 * stride();
     let count = Count::new("upgrade, Ctrl-C", lines).at_every(step);
     let make = || Running::new(UpgradeWay::Rolling);

@@ -27,12 +27,7 @@ fn comes_back(running: &mut Running, release: u32, line: usize) {
 #[ignore = "needs an engine"]
 fn an_upgrade_outlives_its_engine_and_a_power_failure() {
     let mut running = Running::on_an_island(UpgradeWay::Rolling);
-    let mut lines = 0;
-    for release in [2, 3] {
-        running.bench.make(release);
-        lines = running.bench.count(&running.upgrade(&bundle(release)));
-        running.committed(release);
-    }
+    let lines = running.lines_of_an_upgrade();
     let step = 2 * stride();
     let count = Count::new("upgrade, engine killed or power cut", lines).at_every(step);
     for line in (1..=lines).step_by(step) {

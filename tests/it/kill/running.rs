@@ -148,6 +148,19 @@ impl Running {
         }
     }
 
+    /// Takes up two releases, and returns how many lines the journal gains by
+    /// the second.
+    pub(super) fn lines_of_an_upgrade(&mut self) -> usize {
+        let mut lines = 0;
+        for release in [2, 3] {
+            self.bench.make(release);
+            lines = self.bench.count(&self.upgrade(&bundle(release)));
+            self.committed(release);
+            self.is_whole(None, 0);
+        }
+        lines
+    }
+
     pub(super) fn island(&self) -> &Island {
         self.bench.host.island.as_ref().unwrap()
     }

@@ -56,15 +56,7 @@ impl Running {
 /// or a recovery, which may end on either release; the next attempt goes on
 /// from there.
 fn at_every_line_of_an_upgrade(command: &str, way: UpgradeWay) {
-    let mut first = Running::new(way);
-    let mut lines = 0;
-    for release in [2, 3] {
-        first.bench.make(release);
-        lines = first.bench.count(&first.upgrade(&bundle(release)));
-        first.committed(release);
-        first.is_whole(None, 0);
-    }
-    drop(first);
+    let lines = Running::new(way).lines_of_an_upgrade();
     let (count, recoveries) = (
         Count::new(command, lines).at_every(stride()),
         Recoveries::default(),
