@@ -1,6 +1,7 @@
 //! What a person sees of one appliance from its install to its end, at several
 //! widths, with `TERM=dumb` and with `NO_COLOR`.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ struct Room {
     screens: Vec<(u32, Screen)>,
     /// One more, for `TERM=dumb` and `NO_COLOR`.
     plain: Screen,
+    /// Commands typed so far: the end of one is not taken for that of the next.
+    typed: Cell<u32>,
 }
 
 impl Room {
@@ -38,6 +41,7 @@ impl Room {
                 .map(|columns| (columns, Screen::open(columns, dir)))
                 .into(),
             plain: Screen::open(80, dir),
+            typed: Cell::new(0),
             host,
         }
     }
@@ -50,17 +54,21 @@ impl Room {
     /// Types a command with the flags of this host.
     fn enter(&self, screen: &Screen, command: &str) {
         let name = &self.host.name;
-        screen.empty();
-        screen.enter(&format!(
-            "clear; {command} --root root --name {name}; echo en''ded $?"
-        ));
+        self.enter_as_it_is(screen, &format!("{command} --root root --name {name}"));
     }
 
-    /// What is on the screen when the command ends with `code`.
+    fn enter_as_it_is(&self, screen: &Screen, command: &str) {
+        let number = self.typed.get() + 1;
+        self.typed.set(number);
+        screen.enter(&format!("clear; {command}; echo en''ded {number} $?"));
+    }
+
+    /// What is on the screen when the command typed last ends with `code`.
     #[track_caller]
     fn end(&self, screen: &Screen, code: i32) -> String {
-        let seen = screen.wait_for("ended ");
-        let (seen, ended) = seen.rsplit_once("ended ").unwrap();
+        let mark = format!("ended {} ", self.typed.get());
+        let seen = screen.wait_for(&mark);
+        let (seen, ended) = seen.rsplit_once(&mark).unwrap();
         assert_eq!(
             ended.split_whitespace().next(),
             Some(&*code.to_string()),
@@ -77,8 +85,7 @@ impl Room {
         let shown: Vec<_> = quoted.filter(|text| text.starts_with(start)).collect();
         assert_eq!(shown.len(), 1, "{shown:?} in {seen}");
         let command = shown[0].replace(NAME, &self.host.name);
-        self.plain
-            .enter(&format!("clear; {command}; echo en''ded $?"));
+        self.enter_as_it_is(&self.plain, &command);
     }
 
     /// Compares what a command that changes nothing shows on each terminal,
@@ -189,6 +196,28 @@ fn write_release(host: &Host) {
     host.ok(&["trust", "add", "key.pub"]);
 }
 
+/// Ends an install in its migration, and looks at what is left.
+fn status_after_an_interruption(room: &Room) {
+    let screen = room.screen(80);
+    room.enter(screen, INSTALL);
+    let migration = format!("name={}", room.host.container("migration"));
+    while docker(&["ps", "-q", "--filter", &migration]).is_empty() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    screen.wait_for_moving("  migrate the databases");
+    interrupted(room, screen);
+    // The migration is left at work.
+    let kept = |seen: &str| {
+        let lines = seen.lines().filter(|line| !line.starts_with(" migration"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let seen = room.look_at("status-interrupted", 0, "lfctl status", kept);
+    assert!(
+        seen.contains("install broke off at `migrate`; run it again to continue"),
+        "{seen}"
+    );
+}
+
 #[test]
 #[ignore = "needs an engine, root and tmux"]
 fn an_appliance_is_shown_well_from_its_install_to_its_end() {
@@ -197,15 +226,7 @@ fn an_appliance_is_shown_well_from_its_install_to_its_end() {
     write_release(host);
     let purge = ["uninstall", "--purge", "--yes", "--name", &host.name];
 
-    let screen = room.screen(80);
-    room.enter(screen, INSTALL);
-    screen.wait_for_moving("  migrate the databases");
-    interrupted(&room, screen);
-    let seen = room.look("status-interrupted", 0, "lfctl status");
-    assert!(
-        seen.contains("install broke off; run it again to continue"),
-        "{seen}"
-    );
+    status_after_an_interruption(&room);
     host.ok(&purge);
 
     let (mut all, mut at_80) = (String::new(), String::new());
@@ -331,7 +352,7 @@ fn ctrl_c_leaves_a_terminal_and_what_is_done() {
     let secrets = fs::read(host.state_dir().join("secrets.toml")).unwrap();
     let seen = interrupted(&room, screen);
     assert!(
-        seen.contains("error: interrupted after `migrate`"),
+        seen.contains("error: interrupted during `migrate`"),
         "{seen}"
     );
     assert!(loaded.is_subset(&images()), "{loaded:?}");

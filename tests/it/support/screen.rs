@@ -66,11 +66,6 @@ impl Screen {
         self.tmux(&["send-keys", "Enter"]);
     }
 
-    /// Empties the screen, so that what is waited for is not of before.
-    pub(crate) fn empty(&self) {
-        self.tmux(&["send-keys", "-R"]);
-    }
-
     /// Presses Ctrl-C.
     pub(crate) fn interrupt(&self) {
         self.tmux(&["send-keys", "C-c"]);
