@@ -94,6 +94,7 @@ async fn bring_batch<E: ContainerEngine>(
     }
     for (place, image) in images.iter().enumerate() {
         if came[place].is_none() {
+            steps.show(place, 0);
             let progress = |sent| steps.show(place, sent);
             let (held, sent) = loader.load(image, 0, None, &progress).await?;
             steps.finish(place);
@@ -118,6 +119,7 @@ async fn send_together<E: ContainerEngine>(
     for image in images {
         before.push(loader.held(image).await?);
     }
+    steps.show(0, 0);
     let progress = |sent| steps.sent(sent);
     let (mut sent, failure) = match loader.send(images, 0, None, &progress).await {
         Ok(sent) => (sent.into_iter(), None),
@@ -141,8 +143,8 @@ async fn send_together<E: ContainerEngine>(
     }
 }
 
-/// The images of one archive as steps, each of which begins with its first
-/// byte.
+/// The images of one archive as steps: the first begins with the archive, each
+/// other one with its first byte.
 struct Steps<'a> {
     reporter: &'a dyn Reporter,
     whole: &'a Whole<'a>,

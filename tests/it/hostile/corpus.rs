@@ -272,7 +272,13 @@ async fn no_file_gets_an_image_into_the_engine() {
         let label = format!("label={LABEL}");
         docker(&["images", "--all", "--quiet", "--filter", &label])
     };
-    let before = tree(&host.root());
+    // Each attempt takes the lock and is a line of the audit log.
+    let kept = || {
+        let mut all = tree(&host.root());
+        all.retain(|file| !file.contains("_host"));
+        all
+    };
+    let before = kept();
     let mut wrong = Vec::new();
     let inflates = matches!(LoadRoute::of(&rig.facts), LoadRoute::Inflated { .. });
     for case in cases(&Keys::read()) {
@@ -286,7 +292,7 @@ async fn no_file_gets_an_image_into_the_engine() {
         assert_eq!(in_engine(), "", "{file}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(tree(&host.root()), before);
+    assert_eq!(kept(), before);
     // So that an empty engine means something.
     host.ok(&["bundle", "load", "good.tar", "--engine", &socket]);
     assert_ne!(in_engine(), "");
