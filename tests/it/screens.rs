@@ -2,7 +2,6 @@
 //! widths, with `TERM=dumb` and with `NO_COLOR`.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use serde_json::json;
 
 use crate::support::appliance::Releases;
 use crate::support::bundle::{key, noise};
-use crate::support::host::{Host, docker, rehearsal, text};
+use crate::support::host::{Host, docker};
 use crate::support::screen::{Screen, one_line, regex, stable};
 
 const WIDTHS: [u32; 3] = [60, 80, 200];
@@ -277,26 +276,6 @@ fn an_appliance_is_shown_well_from_its_install_to_its_end() {
     assert!(!host.state_dir().exists());
 }
 
-/// What an examination says of the appliance, without what it says of the
-/// host and how many checks there are.
-fn verdicts(seen: &str) -> String {
-    let mut kept = Vec::new();
-    let mut is_kept = true;
-    for line in seen.lines() {
-        if !line.starts_with(' ') {
-            let is_count = line.starts_with("ok ") && !line.starts_with("ok   ");
-            is_kept = !is_count && !line.starts_with("WARN");
-        }
-        let is_step = line.contains("looking at the appliance")
-            || line.starts_with("       warnings")
-            || line.starts_with("       blocking");
-        if is_kept && !is_step {
-            kept.push(line);
-        }
-    }
-    regex(&kept.join("\n"), "[0-9]+ checks", "9 checks")
-}
-
 /// Presses Ctrl-C, and returns what is shown then, in one line.
 #[track_caller]
 fn interrupted(room: &Room, screen: &Screen) -> String {
@@ -315,65 +294,4 @@ fn interrupted(room: &Room, screen: &Screen) -> String {
     assert!(seen.contains(hint), "{seen}");
     screen.assert_usable();
     seen
-}
-
-fn images() -> BTreeSet<String> {
-    let all = docker(&[
-        "image",
-        "ls",
-        "--no-trunc",
-        "--format",
-        "{{.Repository}}:{{.Tag}} {{.ID}}",
-    ]);
-    let ours = all.lines().filter(|line| line.contains("rehearsal"));
-    ours.map(str::to_owned).collect()
-}
-
-#[test]
-#[ignore = "needs the rehearsal, root and tmux"]
-fn ctrl_c_leaves_a_terminal_and_what_is_done() {
-    let room = Room::on(Host::ready());
-    let host = &room.host;
-    let bundle = text(&rehearsal().join("bundles/rehearsal-1.tar"));
-    let install = format!("lfctl install --offline {bundle} --site site.toml --yes");
-    let screen = room.screen(80);
-
-    room.enter(screen, &install);
-    screen.wait_for_moving("  load ");
-    while images().is_empty() {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let seen = interrupted(&room, screen);
-    assert!(seen.contains("error: interrupted"), "{seen}");
-    let loaded = images();
-
-    room.enter(screen, &install);
-    screen.wait_for_moving("  migrate the databases");
-    let secrets = fs::read(host.state_dir().join("secrets.toml")).unwrap();
-    let seen = interrupted(&room, screen);
-    assert!(
-        seen.contains("error: interrupted during `migrate`"),
-        "{seen}"
-    );
-    assert!(loaded.is_subset(&images()), "{loaded:?}");
-
-    room.enter(screen, &install);
-    let end = room.end(screen, 0);
-    assert!(loaded.is_subset(&images()), "{loaded:?}");
-    assert_eq!(
-        fs::read(host.state_dir().join("secrets.toml")).unwrap(),
-        secrets
-    );
-
-    room.look_at("doctor-healthy", 0, "lfctl doctor", verdicts);
-    docker(&["stop", &host.container("web")]);
-    let seen = room.look_at("doctor-broken", 5, "lfctl doctor", verdicts);
-    let logs = seen.split_once("` lfctl logs ").unwrap().1;
-    let logs = logs.split_once(" ? ").unwrap().0;
-    room.type_shown(&format!("`lfctl logs {logs}`"), "lfctl logs ");
-    room.end(&room.plain, 0);
-    room.type_shown(&seen, "lfctl start ");
-    room.end(&room.plain, 0);
-    room.type_shown(&one_line(&end), "lfctl doctor ");
-    room.end(&room.plain, 0);
 }
