@@ -3,8 +3,6 @@
 
 use serde_json::Value;
 
-mod faults;
-
 use crate::support::host::{Host, docker, rehearsal, text};
 
 fn bundle(release: u32) -> String {
