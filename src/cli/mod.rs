@@ -100,7 +100,7 @@ enum Command {
     Rollback(rollback::Args),
     /// Show what was installed, upgraded and rolled back
     History(history::Args),
-    /// Finish or undo a change that was interrupted
+    /// Finish or undo a change that was interrupted, and start what is down
     Recover(recover::Args),
     /// List the images of this host, so that the next bundle can leave them out
     Inventory(inventory::Args),

@@ -14,7 +14,7 @@ pub enum LoadRoute {
         /// How many images at once.
         at_once: usize,
     },
-    /// For every other store: whole images, layers as they are stored, those
+    /// All other stores get whole images, layers as they are stored, those
     /// that share some in one archive, one archive after the other.
     Stored,
 }

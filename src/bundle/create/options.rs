@@ -25,7 +25,7 @@ pub struct Options {
     pub lock: Option<Lock>,
     /// Refuse images other than those in the lock.
     pub locked: bool,
-    /// When the bundle is said to be made, instead of its newest image.
+    /// Creation time of the bundle, instead of that of its newest image.
     pub created: Option<Timestamp>,
     /// Look into every layer for the packages in it.
     pub sbom: bool,

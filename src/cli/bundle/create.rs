@@ -58,7 +58,7 @@ pub struct Args {
     /// REGISTRY; may be repeated
     #[arg(long, value_name = "REGISTRY=ADDRESS", value_parser = mirror)]
     mirror: Vec<Mirror>,
-    /// Use HTTP without TLS: for the mirrors if there are any, else for every registry
+    /// Use HTTP without TLS for the mirrors, or for every registry where no mirror is named
     #[arg(long)]
     plain_http: bool,
     /// Trust the certificates in this PEM file too; may be repeated

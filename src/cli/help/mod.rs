@@ -129,7 +129,7 @@ fn ending(path: &str) -> StyledStr {
     text.into()
 }
 
-/// What is said of a command that is planned; `None` for any other.
+/// Message for a command that is planned; `None` for any other.
 pub(super) fn planned(error: &clap::Error) -> Option<Failure> {
     use clap::error::{ContextKind, ContextValue};
     let ContextValue::String(name) = error.get(ContextKind::InvalidSubcommand)? else {

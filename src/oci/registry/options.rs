@@ -12,7 +12,7 @@ use super::mirror::Mirror;
 pub struct Options {
     /// Registries to be asked instead.
     pub mirrors: Vec<Mirror>,
-    /// HTTP without TLS: to the mirrors if there are any, else to every
+    /// HTTP without TLS: to the mirrors, or, where none is named, to every
     /// registry.
     pub plain_http: bool,
     /// Logins.

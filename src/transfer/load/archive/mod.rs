@@ -69,7 +69,7 @@ pub(super) struct Unread {
 pub(super) enum ArchiveError {
     /// A layer is the cause.
     Layer(Unread),
-    /// Nobody takes the bytes any more.
+    /// The receiver of the bytes is gone.
     Out(io::Error),
     /// Its end was not to be written.
     GivenUp,
